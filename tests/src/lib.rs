@@ -1,1 +1,13 @@
-//! Placeholder.
+//! What the whole-system tests stand on: a simulator, session pods, gateways and outside clients, each started for one test alone.
+//!
+//! Comes in: the programs in `target/debug` (see `make test`). Goes out: handles that read as scenarios.
+//! It must not sleep, share a port, a phone or a folder between tests, or leave a process behind.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test support: a broken rig must fail loudly")]
+
+pub mod external;
+pub mod gateway;
+pub mod http;
+pub mod pod;
+pub mod process;
+pub mod rig;
+pub mod wait;

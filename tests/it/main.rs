@@ -1,0 +1,11 @@
+//! The whole system, against the simulator and against clients that we did not write. One binary; every test has its own phones, folders and ports.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    unreachable_pub,
+    reason = "tests fail by panicking, and their names are their documentation"
+)]
+
+mod architecture;

@@ -1,0 +1,193 @@
+//! A `session-pod` process and its HTTP contract, as the gateway and the operator use it.
+
+use std::path::{Path, PathBuf};
+
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+use session_api::{Event, EventData, EventPage, QrCode, SessionState, SessionStatus, routes};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::http::{self, Answer};
+use crate::process::{Process, program};
+use crate::wait::eventually;
+
+/// One session: its data directory outlives its processes.
+#[derive(Debug)]
+pub struct Pod {
+    folder: TempDir,
+    environment: Vec<(String, String)>,
+    binary: PathBuf,
+    process: Process,
+    address: String,
+}
+
+const TOKEN: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+impl Pod {
+    /// Starts a session against a WhatsApp server and waits until it listens.
+    pub async fn start(whatsapp_url: &str) -> Self {
+        Self::start_with(whatsapp_url, &[]).await
+    }
+
+    /// [`Pod::start`] with more environment.
+    ///
+    /// # Panics
+    /// When it ends before it listens.
+    pub async fn start_with(whatsapp_url: &str, more: &[(&str, &str)]) -> Self {
+        let folder = TempDir::new().expect("a folder");
+        let mut environment = vec![("WAREST_WHATSAPP_URL".to_owned(), whatsapp_url.to_owned())];
+        environment.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let binary = program("session-pod");
+        let mut process = spawn(&binary, folder.path(), &environment);
+        let address = process.announced(&folder.path().join("address")).await;
+        Self { folder, environment, binary, process, address }
+    }
+
+    /// The session's volume.
+    pub fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Its process.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// `kill -9`, then a new process on the same volume.
+    pub async fn crash(&mut self) {
+        self.process.kill().await;
+        self.start_again().await;
+    }
+
+    /// Graceful stop, then a new process on the same volume.
+    pub async fn restart(&mut self) {
+        self.process.terminate();
+        self.process.ended().await;
+        self.start_again().await;
+    }
+
+    /// A new process on the same volume (the old one must have ended).
+    pub async fn start_again(&mut self) {
+        let file = self.folder.path().join("address");
+        let _ = std::fs::remove_file(&file);
+        self.process = spawn(&self.binary, self.folder.path(), &self.environment);
+        self.address = self.process.announced(&file).await;
+    }
+
+    /// A second process on the same data directory.
+    pub fn rival(&self) -> Process {
+        let folder = self.folder.path();
+        let mut command = command(&self.binary, folder, &self.environment);
+        command.env("WAREST_ADDRESS_FILE", folder.join("rival-address"));
+        Process::start(command, &folder.join("rival.log"))
+    }
+
+    /// A request with the session's token.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        http::client().request(method, format!("http://{}{path}", self.address)).bearer_auth(TOKEN)
+    }
+
+    /// Base URL.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// `GET`.
+    pub async fn get(&self, path: &str) -> Answer {
+        http::send(self.request(Method::GET, path)).await
+    }
+
+    /// `POST` with a body.
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        http::send(self.request(Method::POST, path).json(body)).await
+    }
+
+    /// The session's status.
+    pub async fn status(&self) -> SessionStatus {
+        serde_json::from_value(self.get(routes::STATUS).await.ok()).expect("a status")
+    }
+
+    /// Waits for a state.
+    pub async fn reaches(&self, state: SessionState) -> SessionStatus {
+        let seen = std::cell::RefCell::new(None);
+        let seen = &seen;
+        eventually(&format!("the session to be {state:?}"), || async move {
+            let status = self.status().await;
+            let reached = (status.state == state).then(|| status.clone());
+            if seen.borrow().as_ref() != Some(&status.state) {
+                seen.replace(Some(status.state));
+            }
+            reached
+        })
+        .await
+    }
+
+    /// Waits for a QR code other than `last`.
+    pub async fn qr_after(&self, last: Option<&str>) -> String {
+        eventually("a QR code", || async {
+            let answer = self.get(routes::QR).await;
+            let code: QrCode = serde_json::from_value(answer.body).ok()?;
+            (Some(code.qr.as_str()) != last).then_some(code.qr)
+        })
+        .await
+    }
+
+    /// Waits for a QR code.
+    pub async fn qr(&self) -> String {
+        self.qr_after(None).await
+    }
+
+    /// Sends a text with a wait for the acknowledgement.
+    pub async fn send_text(&self, to: &str, text: &str) -> Answer {
+        let body = json!({"to": to, "content": {"type": "text", "text": text}});
+        self.post(routes::MESSAGES, &body).await
+    }
+
+    /// The whole log after `after`.
+    ///
+    /// # Panics
+    /// When the pod answers anything but pages of events.
+    pub async fn log(&self, after: u64) -> Vec<Event> {
+        let mut all = Vec::new();
+        let mut next = after;
+        loop {
+            let path = format!("{}?after={next}&limit=1000", routes::EVENTS);
+            let page: EventPage = serde_json::from_value(self.get(&path).await.ok()).expect("a page");
+            if page.items.is_empty() {
+                return all;
+            }
+            next = page.next;
+            all.extend(page.items);
+        }
+    }
+
+    /// Waits until the log holds an inbound message with this text.
+    pub async fn receives(&self, text: &str) -> session_api::InboundMessage {
+        eventually("an inbound message", || async {
+            self.log(0).await.into_iter().find_map(|event| match event.data {
+                EventData::MessageReceived(message) if message.text.as_deref() == Some(text) => Some(message),
+                _ => None,
+            })
+        })
+        .await
+    }
+}
+
+fn spawn(binary: &Path, folder: &Path, environment: &[(String, String)]) -> Process {
+    Process::start(command(binary, folder, environment), &folder.join("log"))
+}
+
+fn command(binary: &Path, folder: &Path, environment: &[(String, String)]) -> Command {
+    let mut command = Command::new(binary);
+    command
+        .env_remove("HTTPS_PROXY")
+        .env("WAREST_SESSION_ID", "test-session")
+        .env("WAREST_SESSION_UID", "5f0c7a52-8f2e-4a55-9d0e-000000000001")
+        .env("WAREST_DATA_DIR", folder.join("data"))
+        .env("WAREST_LISTEN", "127.0.0.1:0")
+        .env("WAREST_ADDRESS_FILE", folder.join("address"))
+        .env("WAREST_TOKEN", TOKEN)
+        .envs(environment.iter().map(|(name, value)| (name, value)));
+    command
+}
