@@ -31,14 +31,19 @@ impl Pod {
     }
 
     /// [`Pod::start`] with more environment.
+    pub async fn start_with(whatsapp_url: &str, more: &[(&str, &str)]) -> Self {
+        Self::start_as("session-pod", whatsapp_url, more).await
+    }
+
+    /// [`Pod::start_with`], of another build of the program.
     ///
     /// # Panics
     /// When it ends before it listens.
-    pub async fn start_with(whatsapp_url: &str, more: &[(&str, &str)]) -> Self {
+    pub async fn start_as(name: &str, whatsapp_url: &str, more: &[(&str, &str)]) -> Self {
         let folder = TempDir::new().expect("a folder");
         let mut environment = vec![("WAREST_WHATSAPP_URL".to_owned(), whatsapp_url.to_owned())];
         environment.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        let binary = program("session-pod");
+        let binary = program(name);
         let mut process = spawn(&binary, folder.path(), &environment);
         let address = process.announced(&folder.path().join("address")).await;
         Self { folder, environment, binary, process, address }
@@ -73,6 +78,12 @@ impl Pod {
         let _ = std::fs::remove_file(&file);
         self.process = spawn(&self.binary, self.folder.path(), &self.environment);
         self.address = self.process.announced(&file).await;
+    }
+
+    /// Sets an environment variable for the next process.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.environment.retain(|(known, _)| known != name);
+        self.environment.push((name.to_owned(), value.to_owned()));
     }
 
     /// A second process on the same data directory.
