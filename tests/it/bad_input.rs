@@ -1,7 +1,5 @@
 //! Every bad input of the contract, through the real programs: a clear answer, and nothing lost or changed.
 
-use std::os::unix::fs::PermissionsExt as _;
-
 use reqwest::Method;
 use serde_json::{Value, json};
 use session_api::{SessionState, routes};
@@ -148,50 +146,49 @@ async fn an_emptied_volume_of_a_paired_session_is_an_error() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_volume_that_cannot_be_written_is_said_so() {
-    if rustix::process::geteuid().is_root() {
-        // Root ignores file modes: what root gets is a folder's place taken by a file.
-        let folder = tempfile::TempDir::new().unwrap();
-        let place = folder.path().join("file");
-        std::fs::write(&place, "not a folder").unwrap();
-        let mut command = tokio::process::Command::new(system_tests::process::program("session-pod"));
-        command
-            .env("WAREST_SESSION_ID", "ro")
-            .env("WAREST_SESSION_UID", "uid")
-            .env("WAREST_DATA_DIR", &place)
-            .env("WAREST_LISTEN", "127.0.0.1:0")
-            .env("WAREST_TOKEN", "0123456789abcdef0123456789abcdef")
-            .env("WAREST_WHATSAPP_URL", NOBODY);
-        let mut process = system_tests::process::Process::start(command, &folder.path().join("log"));
-        assert!(!process.ended().await.success());
-        assert!(process.output().contains(place.to_str().unwrap()), "{}", process.output());
-        return;
-    }
-    let folder = tempfile::TempDir::new().unwrap();
-    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o500)).unwrap();
-    let pod = Pod::start_with(NOBODY, &[("WAREST_DATA_DIR", folder.path().to_str().unwrap())]).await;
-    assert_eq!(pod.reaches(SessionState::Failed).await.reason.unwrap().code, "store_unwritable");
+async fn a_read_only_volume_is_an_error() {
+    let rig = Rig::start().await;
+    let (mut pod, _) = rig.paired_pod().await;
+    pod.process().terminate();
+    pod.process().ended().await;
+    let read_only = r#"mount --bind "$WAREST_DATA_DIR" "$WAREST_DATA_DIR" && mount -o remount,bind,ro "$WAREST_DATA_DIR""#;
+    pod.set_mount(Some(read_only));
+    pod.start_again().await;
+    let status = pod.reaches(SessionState::Failed).await;
+    assert_eq!(status.reason.unwrap().code, "store_unwritable");
+    pod.process().terminate();
+    pod.process().ended().await;
+    pod.set_mount(None);
+    pod.start_again().await;
+    pod.reaches(SessionState::Open).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_stops_reading_before_anything_is_lost() {
     let rig = Rig::start().await;
-    let (mut pod, phone) = rig.paired_pod().await;
-    let friend = rig.phone().await;
-    // A floor above all free space is a full disk to the session.
-    pod.process().terminate();
-    pod.process().ended().await;
-    pod.set("WAREST_MIN_FREE_BYTES", &u64::MAX.to_string());
-    pod.start_again().await;
-    let reason = eventually("a reason", || async { pod.status().await.reason }).await;
-    assert_eq!(reason.code, "disk_full");
-    assert_eq!(pod.get(routes::READYZ).await.status, 503);
-    friend.send(&phone.number, "kept by WhatsApp").await;
-    pod.send_text(&friend.number, "refused").await.error(503, "disk_full");
+    let mount = r#"mount -t tmpfs -o size=48m tmpfs "$WAREST_DATA_DIR""#;
+    let floor = [("WAREST_MIN_FREE_BYTES", "16000000")];
+    let pod = Pod::start_mounted(&rig.ws_url(), mount, &floor).await;
+    let (phone, friend) = (rig.phone().await, rig.phone().await);
+    phone.scan(&pod.qr().await).await;
+    pod.reaches(SessionState::Open).await;
 
-    pod.process().terminate();
-    pod.process().ended().await;
-    pod.set("WAREST_MIN_FREE_BYTES", "1");
-    pod.start_again().await;
+    let filler = pod.seen_data_dir().join("filler");
+    std::fs::write(&filler, vec![1; 36_000_000]).unwrap();
+    eventually("the session to see that the disk is full", || async {
+        let reason = pod.status().await.reason?;
+        (reason.code == "disk_full").then_some(())
+    })
+    .await;
+    assert_eq!(pod.get(routes::READYZ).await.status, 503);
+    assert_eq!(pod.get(routes::LIVEZ).await.status, 200);
+    pod.send_text(&friend.number, "refused").await.error(503, "disk_full");
+    friend.send(&phone.number, "kept by WhatsApp").await;
+
+    std::fs::remove_file(&filler).unwrap();
+    pod.reaches(SessionState::Open).await;
     pod.receives("kept by WhatsApp").await;
+    pod.send_text(&friend.number, "room again").await.ok();
+    friend.receives("room again").await;
+    assert!(!friend.inbox().await.iter().any(|entry| entry["text"] == "refused"));
 }

@@ -18,6 +18,7 @@ pub struct Pod {
     folder: TempDir,
     environment: Vec<(String, String)>,
     binary: PathBuf,
+    mount: Option<String>,
     process: Process,
     address: String,
 }
@@ -41,12 +42,46 @@ impl Pod {
     /// When it ends before it listens.
     pub async fn start_as(name: &str, whatsapp_url: &str, more: &[(&str, &str)]) -> Self {
         let folder = TempDir::new().expect("a folder");
-        let mut environment = vec![("WAREST_WHATSAPP_URL".to_owned(), whatsapp_url.to_owned())];
-        environment.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let environment = environment(whatsapp_url, more);
         let binary = program(name);
-        let mut process = spawn(&binary, folder.path(), &environment);
+        Self::launch(folder, binary, environment, None).await
+    }
+
+    /// [`Pod::start_with`] in a mount namespace of its own: `mount` is a shell command that sees `$WAREST_DATA_DIR`.
+    pub async fn start_mounted(whatsapp_url: &str, mount: &str, more: &[(&str, &str)]) -> Self {
+        let environment = environment(whatsapp_url, more);
+        let folder = TempDir::new().expect("a folder");
+        Self::launch(folder, program("session-pod"), environment, Some(mount.to_owned())).await
+    }
+
+    async fn launch(
+        folder: TempDir,
+        binary: PathBuf,
+        environment: Vec<(String, String)>,
+        mount: Option<String>,
+    ) -> Self {
+        std::fs::create_dir_all(folder.path().join("data")).expect("a data directory");
+        let mut process = Process::start(
+            command(&binary, folder.path(), &environment, mount.as_deref()),
+            &folder.path().join("log"),
+        );
         let address = process.announced(&folder.path().join("address")).await;
-        Self { folder, environment, binary, process, address }
+        Self { folder, environment, binary, mount, process, address }
+    }
+
+    /// Mounts for the next process (see [`Pod::start_mounted`]).
+    pub fn set_mount(&mut self, mount: Option<&str>) {
+        self.mount = mount.map(str::to_owned);
+    }
+
+    /// The data directory as the process itself sees it.
+    ///
+    /// # Panics
+    /// When it has ended.
+    pub fn seen_data_dir(&self) -> PathBuf {
+        let id = self.process.id().expect("it runs");
+        let inside = self.data_dir();
+        PathBuf::from(format!("/proc/{id}/root{}", inside.display()))
     }
 
     /// The session's volume.
@@ -76,7 +111,8 @@ impl Pod {
     pub async fn start_again(&mut self) {
         let file = self.folder.path().join("address");
         let _ = std::fs::remove_file(&file);
-        self.process = spawn(&self.binary, self.folder.path(), &self.environment);
+        let command = command(&self.binary, self.folder.path(), &self.environment, self.mount.as_deref());
+        self.process = Process::start(command, &self.folder.path().join("log"));
         self.address = self.process.announced(&file).await;
     }
 
@@ -89,7 +125,7 @@ impl Pod {
     /// A second process on the same data directory.
     pub fn rival(&self) -> Process {
         let folder = self.folder.path();
-        let mut command = command(&self.binary, folder, &self.environment);
+        let mut command = command(&self.binary, folder, &self.environment, None);
         command.env("WAREST_ADDRESS_FILE", folder.join("rival-address"));
         Process::start(command, &folder.join("rival.log"))
     }
@@ -185,12 +221,21 @@ impl Pod {
     }
 }
 
-fn spawn(binary: &Path, folder: &Path, environment: &[(String, String)]) -> Process {
-    Process::start(command(binary, folder, environment), &folder.join("log"))
+fn environment(whatsapp_url: &str, more: &[(&str, &str)]) -> Vec<(String, String)> {
+    let own = [("WAREST_WHATSAPP_URL", whatsapp_url)];
+    let all = own.iter().chain(more);
+    all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-fn command(binary: &Path, folder: &Path, environment: &[(String, String)]) -> Command {
-    let mut command = Command::new(binary);
+fn command(binary: &Path, folder: &Path, environment: &[(String, String)], mount: Option<&str>) -> Command {
+    let mut command = if let Some(mount) = mount {
+        let mut command = Command::new("unshare");
+        let script = format!("{mount} && exec \"$0\"");
+        command.args(["--map-root-user", "--mount", "sh", "-ec", &script]).arg(binary);
+        command
+    } else {
+        Command::new(binary)
+    };
     command
         .env_remove("HTTPS_PROXY")
         .env("WAREST_SESSION_ID", "test-session")
