@@ -7,6 +7,7 @@
 pub mod external;
 pub mod gateway;
 pub mod http;
+pub mod memory;
 pub mod pod;
 pub mod process;
 pub mod rig;

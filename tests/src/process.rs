@@ -8,11 +8,14 @@ use tokio::process::{Child, Command};
 
 use crate::wait::eventually;
 
-/// Path of one of our programs in the target directory that this test was built into.
+/// Path of one of our programs: in `$WAREST_PROGRAMS` (`make bench`), else in the target directory that this test was built into.
 ///
 /// # Panics
 /// When it was not built: `make test` builds them first.
 pub fn program(name: &str) -> PathBuf {
+    if let Some(folder) = std::env::var_os("WAREST_PROGRAMS") {
+        return Path::new(&folder).join(name);
+    }
     let test = std::env::current_exe().expect("the test has a path");
     let folder = test.parent().and_then(Path::parent).expect("target/<profile>/deps/<test>");
     let path = folder.join(name);

@@ -4,15 +4,27 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use session_api::SessionState;
 use simulator::{Config, Simulator};
+use tempfile::TempDir;
+use tokio::process::Command;
 
 use crate::http::{self, Answer};
 use crate::pod::Pod;
+use crate::process::{Process, program};
 use crate::wait::eventually;
 
 /// A WhatsApp server of its own.
 #[derive(Debug)]
 pub struct Rig {
-    simulator: Simulator,
+    control: String,
+    ws: String,
+    server: Server,
+}
+
+/// Where the server runs; it ends with the rig.
+#[derive(Debug)]
+enum Server {
+    Inside(Simulator),
+    Program { _process: Process, _folder: TempDir },
 }
 
 /// A phone on it.
@@ -34,29 +46,56 @@ impl Rig {
     /// # Panics
     /// When it cannot start.
     pub async fn start_with(config: Config) -> Self {
-        Self { simulator: Simulator::start(config).await.expect("the simulator starts") }
+        let simulator = Simulator::start(config).await.expect("the simulator starts");
+        let (control, ws) = (simulator.control_url().to_string(), simulator.ws_url().to_string());
+        Self { control, ws, server: Server::Inside(simulator) }
     }
 
-    /// The simulator itself.
+    /// Starts the program `simulator` as a process of its own, so that its work is not counted as the test's.
+    ///
+    /// # Panics
+    /// When it cannot start.
+    pub async fn start_program() -> Self {
+        let folder = TempDir::new().expect("a folder");
+        let file = folder.path().join("announced");
+        let mut command = Command::new(program("simulator"));
+        command.args(["--control-listen", "127.0.0.1:0", "--announce-file"]).arg(&file);
+        let mut process = Process::start(command, &folder.path().join("log"));
+        let announced: Value = serde_json::from_str(&process.announced(&file).await).expect("JSON");
+        let url = |name: &str| announced[name].as_str().expect("a URL").to_owned();
+        Self {
+            control: url("control"),
+            ws: url("ws"),
+            server: Server::Program { _process: process, _folder: folder },
+        }
+    }
+
+    /// The simulator inside this process.
+    ///
+    /// # Panics
+    /// When it is a process of its own.
     pub fn simulator(&self) -> &Simulator {
-        &self.simulator
+        match &self.server {
+            Server::Inside(simulator) => simulator,
+            Server::Program { .. } => panic!("the simulator is a process of its own"),
+        }
     }
 
     /// Its WebSocket.
     pub fn ws_url(&self) -> String {
-        self.simulator.ws_url().to_string()
+        self.ws.clone()
     }
 
     /// A call of the control API.
     pub async fn control(&self, method: Method, path: &str, body: &Value) -> Answer {
-        http::json(method, &format!("{}{path}", self.simulator.control_url()), body).await
+        http::json(method, &format!("{}{path}", self.control), body).await
     }
 
     /// A new phone.
     pub async fn phone(&self) -> Phone {
         let phone = self.control(Method::POST, "/phones", &json!({})).await.ok();
         let number = phone["number"].as_str().expect("a number").to_owned();
-        Phone { number, control: self.simulator.control_url().to_string() }
+        Phone { number, control: self.control.clone() }
     }
 
     /// A session that is paired with a new phone and open.

@@ -1,0 +1,173 @@
+//! Baileys and whatsmeow as judges of the simulator: strict about signatures, with our root.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use super::{Client, field, folder, node};
+use crate::rig::{Phone, Rig};
+
+/// Whose client it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Stock Baileys 7, made to look at the answers of its own signature checks.
+    Baileys7,
+    /// Stock Baileys 6, which checks no certificate signature.
+    Baileys6,
+    /// Stock whatsmeow.
+    Whatsmeow,
+}
+
+/// Which root key a judge trusts.
+#[derive(Debug, Clone)]
+pub enum Root {
+    /// Its own: WhatsApp's.
+    Builtin,
+    /// This one, in hex.
+    Key(String),
+}
+
+/// One client with a store of its own, which outlives its processes.
+#[derive(Debug)]
+pub struct Judge {
+    kind: Kind,
+    folder: TempDir,
+    ws_url: String,
+    root: Root,
+    client: Client,
+}
+
+/// A text that a judge decrypted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Received {
+    /// WhatsApp's message id.
+    pub id: String,
+    /// The sender's number (digits).
+    pub from: String,
+    /// Whether the judge's own account wrote it, on another device.
+    pub from_me: bool,
+}
+
+impl Judge {
+    /// Starts a judge that trusts the rig's root. It connects when told to.
+    pub async fn start(kind: Kind, rig: &Rig) -> Self {
+        let answer = rig.control(reqwest::Method::GET, "/root", &Value::Null).await.ok();
+        let root = answer["rootPublicKey"].as_str().expect("a root key").to_owned();
+        Self::start_with(kind, rig, Root::Key(root))
+    }
+
+    /// [`Judge::start`] with another trust.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start_with(kind: Kind, rig: &Rig, root: Root) -> Self {
+        let folder = TempDir::new().expect("a folder");
+        let ws_url = rig.ws_url();
+        let client = spawn(kind, &folder, &ws_url, &root);
+        Self { kind, folder, ws_url, root, client }
+    }
+
+    /// The process below.
+    pub fn client(&mut self) -> &mut Client {
+        &mut self.client
+    }
+
+    /// Connects with what its store has.
+    pub async fn connect(&mut self) {
+        self.client.command(&json!({"cmd": "connect"})).await;
+    }
+
+    /// Waits until it is logged in and gives its own number.
+    pub async fn open(&mut self) -> String {
+        self.client.expect("open", |event| field(event, "open", "me")).await
+    }
+
+    /// Connects, shows its QR code to the phone, logs in; gives the device's id.
+    pub async fn pair(&mut self, phone: &Phone) -> u64 {
+        self.connect().await;
+        let qr = self.client.expect("a QR code", |event| field(event, "qr", "qr")).await;
+        let device = phone.scan(&qr).await;
+        let paired = self.client.expect("paired", |event| field(event, "paired", "me")).await;
+        assert_eq!((paired, self.open().await), (phone.number.clone(), phone.number.clone()));
+        device
+    }
+
+    /// Sends a text and gives its id once the server acknowledged it.
+    pub async fn send(&mut self, to: &str, text: &str) -> String {
+        static REF: AtomicU64 = AtomicU64::new(1);
+        let reference = REF.fetch_add(1, Ordering::Relaxed);
+        self.client.command(&json!({"cmd": "send", "to": to, "text": text, "ref": reference})).await;
+        let sent = |event: &Value| (event["ref"] == reference).then(|| field(event, "sent", "id"))?;
+        self.client.expect("the server's acknowledgement", sent).await
+    }
+
+    /// Waits for a text.
+    pub async fn receives(&mut self, text: &str) -> Received {
+        let message = |event: &Value| {
+            (event["text"] == text).then_some(())?;
+            Some(Received {
+                id: field(event, "message", "id")?,
+                from: field(event, "message", "from")?,
+                from_me: event["fromMe"] == true,
+            })
+        };
+        self.client.expect(&format!("the text {text:?}"), message).await
+    }
+
+    /// Marks a message that it received as read.
+    pub async fn read(&mut self, id: &str) {
+        self.client.command(&json!({"cmd": "read", "id": id})).await;
+    }
+
+    /// Waits for a receipt (`delivered`, `read`) for a message that it sent.
+    pub async fn receipt(&mut self, id: &str, status: &str) {
+        let found = |event: &Value| {
+            (event["event"] == "receipt" && event["id"] == id && event["status"] == status).then_some(())
+        };
+        self.client.expect(&format!("the receipt {status}"), found).await;
+    }
+
+    /// Logs out.
+    pub async fn logout(&mut self) {
+        self.client.command(&json!({"cmd": "logout"})).await;
+        self.logged_out().await;
+    }
+
+    /// Waits until it knows that it is logged out.
+    pub async fn logged_out(&mut self) {
+        self.client.expect("logged out", |event| (event["event"] == "logged_out").then_some(())).await;
+    }
+
+    /// Waits until its connection ended and gives the reason.
+    pub async fn closed(&mut self) -> String {
+        self.client.expect("closed", |event| field(event, "closed", "reason")).await
+    }
+
+    /// Ends the process (its store stays).
+    pub async fn stop(&mut self) {
+        self.client.stop().await;
+    }
+
+    /// A new process on the same store, logged in.
+    pub async fn start_again(&mut self) {
+        self.client = spawn(self.kind, &self.folder, &self.ws_url, &self.root);
+        self.connect().await;
+        self.open().await;
+    }
+}
+
+fn spawn(kind: Kind, folder_: &TempDir, ws_url: &str, root: &Root) -> Client {
+    let mut command = match kind {
+        Kind::Baileys7 => node("baileys7"),
+        Kind::Baileys6 => node("baileys6"),
+        Kind::Whatsmeow => Command::new(folder("whatsmeow").join("judge")),
+    };
+    command.env("WS_URL", ws_url).env("STATE_DIR", folder_.path());
+    match root {
+        Root::Builtin => command.env_remove("ROOT_PUBLIC_KEY"),
+        Root::Key(key) => command.env("ROOT_PUBLIC_KEY", key),
+    };
+    Client::start(command, &folder_.path().join("stderr.log"))
+}
