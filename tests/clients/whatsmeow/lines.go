@@ -1,0 +1,69 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"io"
+	"os"
+	"sync"
+)
+
+// command is one line of stdin.
+type command struct {
+	Cmd  string `json:"cmd"`
+	To   string `json:"to"`
+	Text string `json:"text"`
+	ID   string `json:"id"`
+	Ref  *int   `json:"ref"`
+}
+
+// event is one line of stdout; fields that do not apply are left out.
+type event struct {
+	Event   string `json:"event"`
+	QR      string `json:"qr,omitempty"`
+	Me      string `json:"me,omitempty"`
+	ID      string `json:"id,omitempty"`
+	From    string `json:"from,omitempty"`
+	FromMe  *bool  `json:"fromMe,omitempty"`
+	Text    string `json:"text,omitempty"`
+	Status  string `json:"status,omitempty"`
+	Ref     *int   `json:"ref,omitempty"`
+	Code    int    `json:"code,omitempty"`
+	Reason  string `json:"reason,omitempty"`
+	Cmd     string `json:"cmd,omitempty"`
+	Message string `json:"message,omitempty"`
+}
+
+var stdout struct {
+	sync.Mutex
+}
+
+func emit(e event) {
+	line, err := json.Marshal(e)
+	if err != nil {
+		panic(err) // only strings and numbers: cannot happen
+	}
+	stdout.Lock()
+	defer stdout.Unlock()
+	os.Stdout.Write(append(line, '\n'))
+}
+
+// serve performs commands in order until `stop` or the end of stdin.
+func (j *judge) serve(ctx context.Context, input io.Reader) {
+	lines := bufio.NewScanner(input)
+	for lines.Scan() {
+		var c command
+		err := json.Unmarshal(lines.Bytes(), &c)
+		if err == nil && c.Cmd == "stop" {
+			break
+		}
+		if err == nil {
+			err = j.perform(ctx, c)
+		}
+		if err != nil {
+			emit(event{Event: "error", Cmd: c.Cmd, Ref: c.Ref, Message: err.Error()})
+		}
+	}
+	j.client.Disconnect()
+}
