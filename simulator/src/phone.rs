@@ -6,21 +6,39 @@
 //! under test: ADV, link codes, padding and retries are written from the wire format, so that a bug
 //! of the client cannot cancel itself out here.
 
+mod address;
 mod adv;
+mod content;
+mod inbox;
+mod json;
 mod link_code;
+mod outbox;
 mod pairing;
+mod receive;
+mod retry;
+mod send;
 mod signal;
+#[cfg(test)]
+mod tests;
 
 use rand::CryptoRng;
 use serde::{Deserialize, Serialize};
 use wacore_libsignal::protocol::SignalProtocolError;
 
+pub use self::address::{AddressServer, DeviceAddress};
 pub use self::adv::AdvError;
+pub use self::inbox::{EntryStatus, InboxEntry};
 pub use self::link_code::{LinkCodeError, LinkCodeHello};
 pub use self::pairing::DeviceGrant;
+pub use self::send::Outgoing;
 pub use self::signal::Bundle as PreKeyBundle;
 
+use self::address::People;
+use self::inbox::Inbox;
+use self::outbox::Outbox;
 use self::pairing::Companions;
+use self::retry::Failures;
+use self::send::AppStateKey;
 use self::signal::SignalState;
 
 /// A person's phone.
@@ -31,37 +49,11 @@ pub struct Phone {
     name: String,
     signal: SignalState,
     companions: Companions,
-}
-
-/// The two address spaces of a person: by phone number, or by the number-free id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum AddressServer {
-    /// `number@s.whatsapp.net`.
-    Pn,
-    /// `lid@lid`.
-    Lid,
-}
-
-impl AddressServer {
-    /// The part after the `@`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pn => "s.whatsapp.net",
-            Self::Lid => "lid",
-        }
-    }
-}
-
-/// One device of one account, as sessions are kept: per address on the wire.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct DeviceAddress {
-    /// Digits.
-    pub user: String,
-    /// Which address space `user` belongs to.
-    pub server: AddressServer,
-    /// 0 is the phone itself.
-    pub device: u16,
+    app_state_key: AppStateKey,
+    people: People,
+    inbox: Inbox,
+    outbox: Outbox,
+    failures: Failures,
 }
 
 /// Why the phone could not do something.
@@ -82,6 +74,12 @@ pub enum PhoneError {
     /// Linking by code failed.
     #[error("link by code: {0}")]
     LinkCode(#[from] LinkCodeError),
+    /// A message can go to people only, for now.
+    #[error("{0} is no person's address")]
+    Recipient(String),
+    /// No session, and no bundle to start one with.
+    #[error("no session with {0}; give the device's prekey bundle")]
+    NoSession(String),
     /// libsignal refused.
     #[error("signal: {0}")]
     Signal(#[from] SignalProtocolError),
@@ -93,12 +91,19 @@ pub enum PhoneError {
 impl Phone {
     /// A new phone with a fresh identity. `number` and `lid` are digits.
     pub fn new(number: &str, lid: &str, name: &str, rng: &mut impl CryptoRng) -> Self {
+        let mut people = People::default();
+        people.learn(number, lid);
         Self {
             number: number.to_owned(),
             lid: lid.to_owned(),
             name: name.to_owned(),
             signal: SignalState::new(rng),
             companions: Companions::new(rng),
+            app_state_key: AppStateKey::new(rng),
+            people,
+            inbox: Inbox::default(),
+            outbox: Outbox::default(),
+            failures: Failures::default(),
         }
     }
 
@@ -132,9 +137,27 @@ impl Phone {
         self.signal.next_bundle(rng)
     }
 
-    /// Whether a Signal session with this device exists.
+    /// Whether a Signal session with this device exists, under this address or the person's other one.
     pub fn has_session(&self, device: &DeviceAddress) -> bool {
-        self.signal.has_session(device)
+        self.session_address(device).is_some()
+    }
+
+    /// Tells the phone which number and LID belong to the same person. It also learns this from stanzas.
+    pub fn meet(&mut self, number: &str, lid: &str) {
+        self.people.learn(number, lid);
+    }
+
+    /// Inbox entries after `since` (0 for all that are kept), oldest first.
+    pub fn inbox(&self, since: u64) -> &[InboxEntry] {
+        self.inbox.since(since)
+    }
+
+    fn is_own(&self, address: &DeviceAddress) -> bool {
+        address.user
+            == *match address.server {
+                AddressServer::Pn => &self.number,
+                AddressServer::Lid => &self.lid,
+            }
     }
 
     /// A device of this account, in both address spaces.

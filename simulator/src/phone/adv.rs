@@ -33,6 +33,9 @@ pub enum AdvError {
     /// Neither the blob nor the caller knows the account's key.
     #[error("the account's key is not known, so its signature cannot be checked")]
     NoAccountKey,
+    /// A companion came without a signed device identity.
+    #[error("the companion shows no signed device identity")]
+    Missing,
     /// The account's signature over the device is wrong.
     #[error("the account's signature over the device is wrong")]
     AccountSignature,

@@ -1,0 +1,359 @@
+//! Receiving as device 0: stanzas from the server, and what a phone answers to them.
+//!
+//! In: `message`, `receipt`, `ack` and `notification` as delivered. Out: receipts, retry receipts, acks,
+//! resends. What cannot be read is asked for again (bounded), never shown half.
+
+use rand::CryptoRng;
+use wacore_binary::builder::NodeBuilder;
+use wacore_binary::{Jid, Node, NodeContent, NodeValue};
+use wacore_libsignal::protocol::{
+    CiphertextMessage, PreKeySignalMessage, SignalMessage, SignalProtocolError,
+};
+use waproto::codec;
+use waproto::whatsapp as wa;
+use waproto::whatsapp::message::protocol_message::Type as ProtocolType;
+
+use super::inbox::{Arrival, EntryStatus};
+use super::retry::Reason;
+use super::{DeviceAddress, InboxEntry, Phone, PhoneError, content, signal};
+
+/// Larger ciphertexts are refused; WhatsApp keeps media outside of messages.
+const MAX_CIPHERTEXT: usize = 1024 * 1024;
+/// More `<enc>` in one message are ignored.
+const MAX_ENC: usize = 4;
+/// Longer ids are not message ids.
+const MAX_ID: usize = 128;
+
+/// The attributes of a `<message>` that matter.
+pub(super) struct Envelope {
+    pub(super) id: String,
+    pub(super) from: Jid,
+    pub(super) participant: Option<Jid>,
+    pub(super) recipient: Option<Jid>,
+    pub(super) peer: bool,
+    pub(super) timestamp: u64,
+    /// The device that encrypted it.
+    pub(super) sender: DeviceAddress,
+    /// That device belongs to this account.
+    pub(super) own: bool,
+}
+
+/// What became of one `<enc>`.
+enum Opened {
+    Message(Box<wa::Message>),
+    /// The ciphertext was read before.
+    Again,
+    Unreadable(Reason),
+}
+
+impl Phone {
+    /// Handles a stanza that was delivered to device 0; returns what the phone sends back, in order.
+    /// Stanzas that a phone does not know are ignored.
+    pub fn handle(&mut self, stanza: &Node, now_secs: u64, rng: &mut impl CryptoRng) -> Vec<Node> {
+        self.people.learn_from(stanza);
+        match stanza.tag.as_ref() {
+            "message" => self.receive(stanza, now_secs, rng),
+            "receipt" => self.receipt(stanza, rng),
+            "ack" => {
+                self.acknowledged(stanza);
+                Vec::new()
+            }
+            "notification" => {
+                self.notified(stanza);
+                vec![acknowledgement(stanza)]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The person reads messages: one read receipt per conversation and writer. Own, unknown and
+    /// already read ids are left out.
+    pub fn read(&mut self, ids: &[String], now_secs: u64) -> Vec<Node> {
+        let read = self.inbox.mark_read(ids);
+        let mut groups: Vec<Vec<InboxEntry>> = Vec::new();
+        for entry in read {
+            match groups
+                .iter_mut()
+                .find(|group| group[0].sender == entry.sender && group[0].chat == entry.chat)
+            {
+                Some(group) => group.push(entry),
+                None => groups.push(vec![entry]),
+            }
+        }
+        groups.iter().filter_map(|group| read_receipt(group, now_secs)).collect()
+    }
+
+    fn receive(&mut self, stanza: &Node, now_secs: u64, rng: &mut impl CryptoRng) -> Vec<Node> {
+        let Some(envelope) = self.envelope(stanza, now_secs) else { return vec![acknowledgement(stanza)] };
+        let papers = stanza.get_optional_child("device-identity").and_then(bytes).map(<[u8]>::to_vec);
+        let mut answers = Vec::new();
+        let mut failure = None;
+        for enc in self.enc_nodes(stanza) {
+            match self.open(&envelope, enc, papers.as_deref(), rng) {
+                Opened::Message(message) => answers.extend(self.take(&envelope, *message, now_secs, rng)),
+                Opened::Again => {
+                    self.inbox.count_again(
+                        &self.chat_of(&envelope),
+                        &self.writer_of(&envelope),
+                        &envelope.id,
+                    );
+                }
+                Opened::Unreadable(reason) => failure = failure.or(Some(reason)),
+            }
+        }
+        match failure {
+            Some(reason) => answers.push(self.ask_again(&envelope, stanza, reason, rng)),
+            None => answers.push(delivery_receipt(&envelope)),
+        }
+        answers
+    }
+
+    fn envelope(&self, stanza: &Node, now_secs: u64) -> Option<Envelope> {
+        let from = jid(stanza, "from")?;
+        let participant = jid(stanza, "participant");
+        let sender = DeviceAddress::of(participant.as_ref().unwrap_or(&from))?;
+        let id = text(stanza, "id").filter(|id| !id.is_empty() && id.len() <= MAX_ID)?;
+        Some(Envelope {
+            id,
+            participant,
+            recipient: jid(stanza, "recipient"),
+            peer: text(stanza, "category").as_deref() == Some("peer"),
+            timestamp: text(stanza, "t").and_then(|t| t.parse().ok()).unwrap_or(now_secs),
+            own: self.is_own(&sender),
+            sender,
+            from,
+        })
+    }
+
+    /// The ciphertexts for this device, whether the server took them out of `<participants>` or not.
+    fn enc_nodes<'a>(&self, stanza: &'a Node) -> Vec<&'a Node> {
+        let for_us = |to: &&Node| {
+            jid(to, "jid")
+                .and_then(|jid| DeviceAddress::of(&jid))
+                .is_some_and(|a| a.device == 0 && self.is_own(&a))
+        };
+        let participants = stanza.get_optional_child("participants");
+        let fanned = participants.into_iter().flat_map(|p| p.get_children_by_tag("to")).filter(for_us);
+        let fanned = fanned.flat_map(|to| to.get_children_by_tag("enc"));
+        stanza.get_children_by_tag("enc").chain(fanned).take(MAX_ENC).collect()
+    }
+
+    fn open(
+        &mut self,
+        envelope: &Envelope,
+        enc: &Node,
+        papers: Option<&[u8]>,
+        rng: &mut impl CryptoRng,
+    ) -> Opened {
+        let Some(body) = bytes(enc).filter(|body| body.len() <= MAX_CIPHERTEXT) else {
+            return Opened::Unreadable(Reason::InvalidMessage);
+        };
+        let decrypted = match text(enc, "type").as_deref() {
+            Some("pkmsg") => self.open_first(&envelope.sender, body, papers, rng),
+            Some("msg") => SignalMessage::try_from(body).map_err(PhoneError::from).and_then(|message| {
+                self.decrypt(&envelope.sender, &CiphertextMessage::SignalMessage(message), rng)
+            }),
+            _ => return Opened::Unreadable(Reason::Unknown),
+        };
+        let plaintext = match decrypted {
+            Ok(plaintext) => plaintext,
+            Err(PhoneError::Signal(SignalProtocolError::DuplicatedMessage(..))) => return Opened::Again,
+            Err(error) => return Opened::Unreadable(Reason::of(&error)),
+        };
+        let version = text(enc, "v").and_then(|v| v.parse().ok()).unwrap_or(2);
+        let message = content::unpad(&plaintext, version).and_then(|bytes| codec::message_decode(bytes).ok());
+        message.map_or(Opened::Unreadable(Reason::InvalidMessage), |m| Opened::Message(Box::new(m)))
+    }
+
+    /// Opens a message that carries its sender's identity, whose papers are checked first.
+    fn open_first(
+        &mut self,
+        sender: &DeviceAddress,
+        body: &[u8],
+        papers: Option<&[u8]>,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Vec<u8>, PhoneError> {
+        let message = PreKeySignalMessage::try_from(body)?;
+        let identity = signal::raw(message.identity_key().public_key());
+        let known = papers.is_none() && self.signal.known_identity(sender) == Some(identity);
+        if !known {
+            self.check_papers(sender, &identity, papers)?;
+        }
+        self.decrypt(sender, &CiphertextMessage::PreKeySignalMessage(message), rng)
+    }
+
+    /// Decrypts with the session under the sender's address, or else with that under its alias.
+    fn decrypt(
+        &mut self,
+        sender: &DeviceAddress,
+        message: &CiphertextMessage,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Vec<u8>, PhoneError> {
+        let first = self.signal.decrypt(sender, message, rng);
+        let alias = self.people.alias(sender).filter(|alias| self.signal.has_session(alias));
+        match (first, alias) {
+            (Err(PhoneError::Signal(SignalProtocolError::DuplicatedMessage(a, b))), _) => {
+                Err(SignalProtocolError::DuplicatedMessage(a, b).into())
+            }
+            (Err(_), Some(alias)) => self.signal.decrypt(&alias, message, rng),
+            (result, _) => result,
+        }
+    }
+
+    /// Shows a message, or does what it asks for. Returns what is sent besides the receipt.
+    fn take(
+        &mut self,
+        envelope: &Envelope,
+        message: wa::Message,
+        now_secs: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Vec<Node> {
+        self.readable(envelope);
+        let (destination, message) =
+            if envelope.own { content::from_own_device(message) } else { (None, message) };
+        let protocol = message.protocol_message.as_option().and_then(|p| p.r#type);
+        if envelope.own && protocol == Some(ProtocolType::APP_STATE_SYNC_KEY_REQUEST) {
+            let id = format!("3EB0{:016X}", rng.next_u64());
+            let share = self.share_app_state_key(envelope.sender.jid(), None, id, now_secs, rng);
+            return share.into_iter().collect();
+        }
+        if !envelope.peer && content::is_visible(&message) {
+            let chat = destination.and_then(|jid| jid.parse::<Jid>().ok()).map(|jid| self.people.shown(&jid));
+            let arrival = self.arrival(envelope, chat);
+            self.inbox.show(arrival, &message);
+        }
+        Vec::new()
+    }
+
+    fn arrival(&self, envelope: &Envelope, chat: Option<String>) -> Arrival {
+        Arrival {
+            id: envelope.id.clone(),
+            from: self.writer_of(envelope),
+            lid: self.people.lid(&envelope.sender.jid()),
+            chat: chat.unwrap_or_else(|| self.chat_of(envelope)),
+            sender: envelope.sender.jid().to_string(),
+            from_me: envelope.own,
+            timestamp: envelope.timestamp,
+            status: if envelope.own { EntryStatus::Sent } else { EntryStatus::Delivered },
+        }
+    }
+
+    fn writer_of(&self, envelope: &Envelope) -> String {
+        self.people.shown(&envelope.sender.jid())
+    }
+
+    fn chat_of(&self, envelope: &Envelope) -> String {
+        let own_copy = envelope.recipient.as_ref().filter(|_| envelope.own);
+        self.people.shown(own_copy.unwrap_or(&envelope.from))
+    }
+
+    fn receipt(&mut self, stanza: &Node, rng: &mut impl CryptoRng) -> Vec<Node> {
+        let mut answers = vec![acknowledgement(stanza)];
+        let status = match text(stanza, "type").as_deref() {
+            Some("retry") => {
+                answers.extend(self.resend(stanza, rng));
+                return answers;
+            }
+            None | Some("inactive") => EntryStatus::Delivered,
+            Some("read") => EntryStatus::Read,
+            Some("played") => EntryStatus::Played,
+            Some(_) => return answers,
+        };
+        let own =
+            jid(stanza, "from").and_then(|jid| DeviceAddress::of(&jid)).is_some_and(|a| self.is_own(&a));
+        if !own {
+            self.inbox.advance(&receipt_ids(stanza), status);
+        }
+        answers
+    }
+
+    fn acknowledged(&mut self, stanza: &Node) {
+        let Some(id) = text(stanza, "id") else { return };
+        if text(stanza, "class").as_deref() == Some("message") {
+            let refused = stanza.attrs.contains_key("error");
+            self.inbox.advance(&[id], if refused { EntryStatus::Error } else { EntryStatus::Sent });
+        }
+    }
+
+    /// A changed identity of somebody: the sessions with that device are of no use any more.
+    fn notified(&mut self, stanza: &Node) {
+        let changed = text(stanza, "type").as_deref() == Some("encrypt")
+            && stanza.get_optional_child("identity").is_some();
+        let who = jid(stanza, "from").and_then(|jid| DeviceAddress::of(&jid)).filter(|_| changed);
+        for address in who.iter().flat_map(|who| self.people.both(who)) {
+            self.signal.forget(&address);
+        }
+    }
+}
+
+/// `<ack>` for a receipt, a notification, or a message that is none.
+pub(super) fn acknowledgement(stanza: &Node) -> Node {
+    let mut ack = NodeBuilder::new("ack").attr("class", stanza.tag.to_string());
+    let copied = [("id", "id"), ("from", "to"), ("participant", "participant"), ("type", "type")];
+    for (theirs, ours) in copied {
+        if let Some(value) = stanza.attrs.get(theirs) {
+            ack = ack.attr(ours, value.clone());
+        }
+    }
+    ack.build()
+}
+
+fn delivery_receipt(envelope: &Envelope) -> Node {
+    let to = envelope.participant.as_ref().map_or_else(|| envelope.sender.jid(), |_| envelope.from.clone());
+    let mut receipt = NodeBuilder::new("receipt").attr("to", to).attr("id", envelope.id.as_str());
+    if let Some(participant) = &envelope.participant {
+        receipt = receipt.attr("participant", participant);
+    }
+    if envelope.peer {
+        receipt = receipt.attr("type", "peer_msg");
+    } else if envelope.own {
+        receipt = receipt.attr("type", "sender");
+        if let Some(recipient) = &envelope.recipient {
+            receipt = receipt.attr("recipient", recipient.to_non_ad());
+        }
+    }
+    receipt.build()
+}
+
+fn read_receipt(entries: &[InboxEntry], now_secs: u64) -> Option<Node> {
+    let (first, others) = entries.split_first()?;
+    let sender: Jid = first.sender.parse().ok()?;
+    let chat: Jid = first.chat.parse().ok()?;
+    let group = DeviceAddress::of(&chat).is_none();
+    let to = if group { chat } else { sender.to_non_ad() };
+    let mut receipt = NodeBuilder::new("receipt")
+        .attr("to", to)
+        .attr("id", first.id.as_str())
+        .attr("type", "read")
+        .attr("t", now_secs);
+    if group {
+        receipt = receipt.attr("participant", sender.to_non_ad());
+    }
+    if !others.is_empty() {
+        let items = others.iter().map(|e| NodeBuilder::new("item").attr("id", e.id.as_str()).build());
+        receipt = receipt.children([NodeBuilder::new("list").children(items).build()]);
+    }
+    Some(receipt.build())
+}
+
+fn receipt_ids(stanza: &Node) -> Vec<String> {
+    let list = stanza.get_optional_child("list");
+    let items = list.into_iter().flat_map(|list| list.get_children_by_tag("item"));
+    text(stanza, "id").into_iter().chain(items.filter_map(|item| text(item, "id"))).collect()
+}
+
+pub(super) fn text(node: &Node, name: &str) -> Option<String> {
+    node.attrs.get(name).map(|value| value.as_str().into_owned())
+}
+
+pub(super) fn jid(node: &Node, name: &str) -> Option<Jid> {
+    node.attrs.get(name).and_then(NodeValue::to_jid)
+}
+
+pub(super) fn bytes(node: &Node) -> Option<&[u8]> {
+    match node.content.as_ref()? {
+        NodeContent::Bytes(bytes) => Some(bytes),
+        NodeContent::String(text) => Some(text.as_bytes()),
+        NodeContent::Nodes(_) => None,
+    }
+}
