@@ -30,7 +30,11 @@ pub fn folder(client: &str) -> PathBuf {
 /// When its packages were not installed.
 pub fn node(client: &str) -> Command {
     let folder = folder(client);
-    assert!(folder.join("node_modules").exists(), "{} has no packages: run scripts/setup test", folder.display());
+    assert!(
+        folder.join("node_modules").exists(),
+        "{} has no packages: run scripts/setup test",
+        folder.display()
+    );
     let mut command = Command::new("node");
     command.arg(folder.join("main.mjs"));
     command
@@ -134,7 +138,8 @@ impl Client {
     fn fail(&self, sentence: &str) -> ! {
         let kept = self.kept.iter().map(|event| format!("  {event}\n")).collect::<String>();
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
-        let log = log.lines().rev().take(80).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n");
+        let log =
+            log.lines().rev().take(80).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n");
         panic!("{sentence}\nreported and not taken:\n{kept}logged:\n{log}");
     }
 }

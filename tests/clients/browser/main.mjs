@@ -49,6 +49,13 @@ async function see({ text, element, ref, ...where }) {
   emit('done', { ref });
 }
 
+/** Says whether an element (CSS) is absent now. */
+async function missing({ element, ref }) {
+  const count = await page.locator(element).count();
+  if (count > 0) throw new Error(`${element} is on the page ${count} times`);
+  emit('done', { ref });
+}
+
 /** Points a camera at the page until it reads a QR code other than `not`. */
 async function scan({ not, ref }) {
   const end = Date.now() + PATIENCE_MS;
@@ -70,4 +77,4 @@ async function stop() {
   process.exit(0);
 }
 
-await serve({ open, fill, click, see, scan, screenshot, stop });
+await serve({ open, fill, click, see, missing, scan, screenshot, stop });

@@ -52,6 +52,11 @@ impl Browser {
         self.perform(json!({"cmd": "see", "element": element})).await;
     }
 
+    /// Asserts that there is no such element (CSS), seen or not.
+    pub async fn missing(&mut self, element: &str) {
+        self.perform(json!({"cmd": "missing", "element": element})).await;
+    }
+
     /// What a camera reads from the QR code on the page, once it is another than `not`.
     ///
     /// # Panics

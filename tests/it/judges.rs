@@ -1,0 +1,62 @@
+//! Clients that we did not write judge the simulator, and through it our session: what they refuse, or cannot decrypt, fails here.
+//! What counts as received is what the receiver itself decrypted.
+
+mod each_other;
+mod strict;
+mod with_phone;
+mod with_session;
+
+use reqwest::Method;
+use serde_json::Value;
+use system_tests::external::judge::{Judge, Kind};
+use system_tests::rig::{Phone, Rig};
+use system_tests::wait::eventually;
+
+/// A judge that is linked to a new phone.
+async fn linked(rig: &Rig, kind: Kind) -> (Judge, Phone) {
+    let phone = rig.phone().await;
+    let mut judge = Judge::start(kind, rig).await;
+    judge.pair(&phone).await;
+    (judge, phone)
+}
+
+/// Ids of the devices that are linked to a phone.
+async fn devices(rig: &Rig, phone: &Phone) -> Vec<Value> {
+    let phones = rig.control(Method::GET, "/phones", &Value::Null).await.ok();
+    let items = phones["items"].as_array().unwrap();
+    let own = items.iter().find(|item| item["number"] == phone.number.as_str()).unwrap();
+    own["devices"].as_array().unwrap().iter().map(|device| device["id"].clone()).collect()
+}
+
+/// Waits until the phone shows no linked device.
+async fn unlinked(rig: &Rig, phone: &Phone) {
+    eventually("the phone to show no device", || async {
+        devices(rig, phone).await.is_empty().then_some(())
+    })
+    .await;
+}
+
+/// Waits until the phone shows a text, whoever wrote it, and gives the entry.
+async fn shows(phone: &Phone, text: &str) -> Value {
+    eventually("the phone to show a text", || async {
+        phone.inbox().await.into_iter().find(|entry| entry["text"] == text)
+    })
+    .await
+}
+
+/// Prints the judges' stanzas that the simulator does not know: gaps to look at, no failure.
+async fn report_unknown(rig: &Rig) {
+    let unknown = rig.control(Method::GET, "/unknown", &Value::Null).await.ok();
+    for item in unknown["items"].as_array().unwrap() {
+        println!("unknown to the simulator: {item}");
+    }
+}
+
+/// Asserts that every stanza of this account was understood (the others' are printed).
+async fn nothing_unknown_of(rig: &Rig, own: &Phone) {
+    report_unknown(rig).await;
+    let unknown = rig.control(Method::GET, "/unknown", &Value::Null).await.ok();
+    let items = unknown["items"].as_array().unwrap();
+    let ours: Vec<_> = items.iter().filter(|item| item["number"] == own.number.as_str()).collect();
+    assert!(ours.is_empty(), "stanzas of our session that the simulator does not know: {ours:#?}");
+}

@@ -1,0 +1,76 @@
+//! Each judge and our session: a text both ways, receipts, what waited while the session was down.
+
+use session_api::SessionState;
+use system_tests::external::judge::Kind;
+use system_tests::rig::Rig;
+
+use super::{linked, nothing_unknown_of};
+
+async fn talks_with_our_session(kind: Kind) {
+    let rig = Rig::start().await;
+    let (mut pod, own) = rig.paired_pod().await;
+    let (mut judge, other) = linked(&rig, kind).await;
+
+    let answer = pod.send_text(&other.number, "from our session").await.ok();
+    assert_eq!(answer["status"], "sent", "{answer}");
+    let received = judge.receives("from our session").await;
+    assert_eq!((received.from.as_str(), received.id.as_str().into()), (&*own.number, answer["id"].clone()));
+
+    let id = judge.send(&own.number, "from the judge").await;
+    let inbound = pod.receives("from the judge").await;
+    assert_eq!(
+        (inbound.id.as_str(), inbound.from.as_str()),
+        (&*id, &*format!("{}@s.whatsapp.net", other.number))
+    );
+    judge.receipt(&id, "delivered").await;
+
+    pod.process().terminate();
+    pod.process().ended().await;
+    judge.send(&own.number, "while you were away").await;
+    pod.start_again().await;
+    pod.reaches(SessionState::Open).await;
+    pod.receives("while you were away").await;
+    pod.send_text(&other.number, "back again").await.ok();
+    judge.receives("back again").await;
+    nothing_unknown_of(&rig, &own).await;
+}
+
+/// Our session and a judge on one phone: each sees what the other sends.
+async fn shares_a_phone_with_our_session(kind: Kind) {
+    let rig = Rig::start().await;
+    let (mut judge, phone) = linked(&rig, kind).await;
+    let pod = system_tests::pod::Pod::start(&rig.ws_url()).await;
+    phone.scan(&pod.qr().await).await;
+    pod.reaches(SessionState::Open).await;
+    let friend = rig.phone().await;
+
+    let answer = pod.send_text(&friend.number, "from our device").await.ok();
+    let seen = judge.receives("from our device").await;
+    assert_eq!((seen.id.as_str().into(), seen.from_me), (answer["id"].clone(), true));
+    friend.receives("from our device").await;
+    judge.send(&friend.number, "from the judge's device").await;
+    friend.receives("from the judge's device").await;
+    friend.send(&phone.number, "to both").await;
+    judge.receives("to both").await;
+    pod.receives("to both").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn baileys_7_talks_with_our_session() {
+    talks_with_our_session(Kind::Baileys7).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatsmeow_talks_with_our_session() {
+    talks_with_our_session(Kind::Whatsmeow).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn baileys_7_shares_a_phone_with_our_session() {
+    shares_a_phone_with_our_session(Kind::Baileys7).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatsmeow_shares_a_phone_with_our_session() {
+    shares_a_phone_with_our_session(Kind::Whatsmeow).await;
+}
