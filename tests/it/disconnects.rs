@@ -54,9 +54,11 @@ async fn a_replaced_session_never_reconnects_by_itself() {
     assert_eq!(status.reason.unwrap().code, "replaced");
     assert!(status.paired);
     pod.send_text("6281234567890", "no").await.error(409, "session_not_open");
-    // Somebody acts: a restart of the pod takes the connection back, with the same credentials.
+    // Not even in a new process: whoever restarts pods must not start a tug-of-war. Somebody acts, with the same credentials:
     pod.restart().await;
-    pod.reaches(SessionState::Open).await;
+    assert_eq!(pod.reaches(SessionState::Replaced).await.writer_epoch, 2);
+    pod.post(routes::PAIRING, &Value::Null).await.ok();
+    assert!(pod.reaches(SessionState::Open).await.paired, "no new QR");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
