@@ -14,10 +14,12 @@ mod json;
 mod link_code;
 mod outbox;
 mod pairing;
+mod receipts;
 mod receive;
 mod retry;
 mod send;
 mod signal;
+mod stanza;
 #[cfg(test)]
 mod tests;
 

@@ -4,8 +4,7 @@
 //! resends. What cannot be read is asked for again (bounded), never shown half.
 
 use rand::CryptoRng;
-use wacore_binary::builder::NodeBuilder;
-use wacore_binary::{Jid, Node, NodeContent, NodeValue};
+use wacore_binary::{Jid, Node};
 use wacore_libsignal::protocol::{
     CiphertextMessage, PreKeySignalMessage, SignalMessage, SignalProtocolError,
 };
@@ -14,8 +13,10 @@ use waproto::whatsapp as wa;
 use waproto::whatsapp::message::protocol_message::Type as ProtocolType;
 
 use super::inbox::{Arrival, EntryStatus};
+use super::receipts::{acknowledgement, delivery_receipt};
 use super::retry::Reason;
-use super::{DeviceAddress, InboxEntry, Phone, PhoneError, content, signal};
+use super::stanza::{bytes, jid, text};
+use super::{DeviceAddress, Phone, PhoneError, content, signal};
 
 /// Larger ciphertexts are refused; WhatsApp keeps media outside of messages.
 const MAX_CIPHERTEXT: usize = 1024 * 1024;
@@ -64,23 +65,6 @@ impl Phone {
             }
             _ => Vec::new(),
         }
-    }
-
-    /// The person reads messages: one read receipt per conversation and writer. Own, unknown and
-    /// already read ids are left out.
-    pub fn read(&mut self, ids: &[String], now_secs: u64) -> Vec<Node> {
-        let read = self.inbox.mark_read(ids);
-        let mut groups: Vec<Vec<InboxEntry>> = Vec::new();
-        for entry in read {
-            match groups
-                .iter_mut()
-                .find(|group| group[0].sender == entry.sender && group[0].chat == entry.chat)
-            {
-                Some(group) => group.push(entry),
-                None => groups.push(vec![entry]),
-            }
-        }
-        groups.iter().filter_map(|group| read_receipt(group, now_secs)).collect()
     }
 
     fn receive(&mut self, stanza: &Node, now_secs: u64, rng: &mut impl CryptoRng) -> Vec<Node> {
@@ -245,115 +229,5 @@ impl Phone {
     fn chat_of(&self, envelope: &Envelope) -> String {
         let own_copy = envelope.recipient.as_ref().filter(|_| envelope.own);
         self.people.shown(own_copy.unwrap_or(&envelope.from))
-    }
-
-    fn receipt(&mut self, stanza: &Node, rng: &mut impl CryptoRng) -> Vec<Node> {
-        let mut answers = vec![acknowledgement(stanza)];
-        let status = match text(stanza, "type").as_deref() {
-            Some("retry") => {
-                answers.extend(self.resend(stanza, rng));
-                return answers;
-            }
-            None | Some("inactive") => EntryStatus::Delivered,
-            Some("read") => EntryStatus::Read,
-            Some("played") => EntryStatus::Played,
-            Some(_) => return answers,
-        };
-        let own =
-            jid(stanza, "from").and_then(|jid| DeviceAddress::of(&jid)).is_some_and(|a| self.is_own(&a));
-        if !own {
-            self.inbox.advance(&receipt_ids(stanza), status);
-        }
-        answers
-    }
-
-    fn acknowledged(&mut self, stanza: &Node) {
-        let Some(id) = text(stanza, "id") else { return };
-        if text(stanza, "class").as_deref() == Some("message") {
-            let refused = stanza.attrs.contains_key("error");
-            self.inbox.advance(&[id], if refused { EntryStatus::Error } else { EntryStatus::Sent });
-        }
-    }
-
-    /// A changed identity of somebody: the sessions with that device are of no use any more.
-    fn notified(&mut self, stanza: &Node) {
-        let changed = text(stanza, "type").as_deref() == Some("encrypt")
-            && stanza.get_optional_child("identity").is_some();
-        let who = jid(stanza, "from").and_then(|jid| DeviceAddress::of(&jid)).filter(|_| changed);
-        for address in who.iter().flat_map(|who| self.people.both(who)) {
-            self.signal.forget(&address);
-        }
-    }
-}
-
-/// `<ack>` for a receipt, a notification, or a message that is none.
-pub(super) fn acknowledgement(stanza: &Node) -> Node {
-    let mut ack = NodeBuilder::new("ack").attr("class", stanza.tag.to_string());
-    let copied = [("id", "id"), ("from", "to"), ("participant", "participant"), ("type", "type")];
-    for (theirs, ours) in copied {
-        if let Some(value) = stanza.attrs.get(theirs) {
-            ack = ack.attr(ours, value.clone());
-        }
-    }
-    ack.build()
-}
-
-fn delivery_receipt(envelope: &Envelope) -> Node {
-    let to = envelope.participant.as_ref().map_or_else(|| envelope.sender.jid(), |_| envelope.from.clone());
-    let mut receipt = NodeBuilder::new("receipt").attr("to", to).attr("id", envelope.id.as_str());
-    if let Some(participant) = &envelope.participant {
-        receipt = receipt.attr("participant", participant);
-    }
-    if envelope.peer {
-        receipt = receipt.attr("type", "peer_msg");
-    } else if envelope.own {
-        receipt = receipt.attr("type", "sender");
-        if let Some(recipient) = &envelope.recipient {
-            receipt = receipt.attr("recipient", recipient.to_non_ad());
-        }
-    }
-    receipt.build()
-}
-
-fn read_receipt(entries: &[InboxEntry], now_secs: u64) -> Option<Node> {
-    let (first, others) = entries.split_first()?;
-    let sender: Jid = first.sender.parse().ok()?;
-    let chat: Jid = first.chat.parse().ok()?;
-    let group = DeviceAddress::of(&chat).is_none();
-    let to = if group { chat } else { sender.to_non_ad() };
-    let mut receipt = NodeBuilder::new("receipt")
-        .attr("to", to)
-        .attr("id", first.id.as_str())
-        .attr("type", "read")
-        .attr("t", now_secs);
-    if group {
-        receipt = receipt.attr("participant", sender.to_non_ad());
-    }
-    if !others.is_empty() {
-        let items = others.iter().map(|e| NodeBuilder::new("item").attr("id", e.id.as_str()).build());
-        receipt = receipt.children([NodeBuilder::new("list").children(items).build()]);
-    }
-    Some(receipt.build())
-}
-
-fn receipt_ids(stanza: &Node) -> Vec<String> {
-    let list = stanza.get_optional_child("list");
-    let items = list.into_iter().flat_map(|list| list.get_children_by_tag("item"));
-    text(stanza, "id").into_iter().chain(items.filter_map(|item| text(item, "id"))).collect()
-}
-
-pub(super) fn text(node: &Node, name: &str) -> Option<String> {
-    node.attrs.get(name).map(|value| value.as_str().into_owned())
-}
-
-pub(super) fn jid(node: &Node, name: &str) -> Option<Jid> {
-    node.attrs.get(name).and_then(NodeValue::to_jid)
-}
-
-pub(super) fn bytes(node: &Node) -> Option<&[u8]> {
-    match node.content.as_ref()? {
-        NodeContent::Bytes(bytes) => Some(bytes),
-        NodeContent::String(text) => Some(text.as_bytes()),
-        NodeContent::Nodes(_) => None,
     }
 }

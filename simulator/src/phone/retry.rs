@@ -13,7 +13,9 @@ use wacore_libsignal::protocol::SignalProtocolError;
 use waproto::codec;
 
 use super::outbox::{MAX_RESENDS, Sent};
-use super::receive::{Envelope, bytes, jid, text};
+use super::receipts::acknowledgement;
+use super::receive::Envelope;
+use super::stanza::{bytes, jid, text};
 use super::{DeviceAddress, Phone, PhoneError, PreKeyBundle, content};
 
 /// A message is asked for again at most this often.
@@ -98,7 +100,7 @@ impl Phone {
         rng: &mut impl CryptoRng,
     ) -> Node {
         let Some(count) = self.failures.count(&envelope.sender, &envelope.id) else {
-            return super::receive::acknowledgement(stanza);
+            return acknowledgement(stanza);
         };
         let mut retry = NodeBuilder::new("retry")
             .attr("v", "1")

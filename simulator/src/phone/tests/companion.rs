@@ -112,7 +112,7 @@ impl Companion {
     ) -> waproto::whatsapp::Message {
         use wacore_libsignal::protocol::{CiphertextMessage, PreKeySignalMessage, SignalMessage};
         let enc = stanza.get_optional_child("enc").unwrap();
-        let body = crate::phone::receive::bytes(enc).unwrap();
+        let body = crate::phone::stanza::bytes(enc).unwrap();
         let message = match super::attr(enc, "type").as_str() {
             "pkmsg" => CiphertextMessage::PreKeySignalMessage(PreKeySignalMessage::try_from(body).unwrap()),
             _ => CiphertextMessage::SignalMessage(SignalMessage::try_from(body).unwrap()),

@@ -37,7 +37,7 @@ fn a_lost_session_is_repaired_by_one_retry() {
     let keys = retry.get_optional_child("keys").unwrap();
     assert!(keys.get_optional_child("key").is_some() && keys.get_optional_child("skey").is_some());
     assert_eq!(
-        retry.get_optional_child("registration").and_then(crate::phone::receive::bytes),
+        retry.get_optional_child("registration").and_then(crate::phone::stanza::bytes),
         Some(bob.registration_id().to_be_bytes().as_slice())
     );
 
