@@ -1,0 +1,117 @@
+//! Errors of the control API: one status and one code each.
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::faults::FaultError;
+use crate::world::account::AccountError;
+use crate::world::link_code::LinkCodeError;
+use crate::world::pairing::ScanError;
+use crate::world::phones::PhoneActionError;
+use crate::world::session::UnlinkError;
+
+/// An answer that is no success.
+#[derive(Debug)]
+pub(super) struct ApiError {
+    status: StatusCode,
+    code: &'static str,
+    text: String,
+}
+
+impl ApiError {
+    pub(super) fn bad_request(text: impl ToString) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_request", text)
+    }
+
+    pub(super) fn not_found(text: impl ToString) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", text)
+    }
+
+    pub(super) fn conflict(text: impl ToString) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", text)
+    }
+
+    pub(super) fn no_method() -> Self {
+        let text = "this address does not take that method";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", text)
+    }
+
+    /// The device did not answer the phone.
+    pub(super) fn device_silent() -> Self {
+        let text = "the device did not answer its papers in time";
+        Self::new(StatusCode::GATEWAY_TIMEOUT, "device_silent", text)
+    }
+
+    /// The device or the phone refused to be linked.
+    pub(super) fn not_linked(text: impl ToString) -> Self {
+        Self::new(StatusCode::CONFLICT, "not_linked", text)
+    }
+
+    pub(super) fn new(status: StatusCode, code: &'static str, text: impl ToString) -> Self {
+        Self { status, code, text: text.to_string() }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let body = json!({ "ok": false, "error": self.text, "code": self.code });
+        (self.status, axum::Json(body)).into_response()
+    }
+}
+
+impl From<AccountError> for ApiError {
+    fn from(error: AccountError) -> Self {
+        match error {
+            AccountError::Number(_) => Self::bad_request(error),
+            AccountError::Taken(_) => Self::conflict(error),
+            AccountError::NoPhone(_) => Self::not_found(error),
+        }
+    }
+}
+
+impl From<ScanError> for ApiError {
+    fn from(error: ScanError) -> Self {
+        match error {
+            ScanError::FindPhone(error) => error.into(),
+            ScanError::ReadCode => Self::bad_request(error),
+            ScanError::FindReference => Self::new(StatusCode::GONE, "qr_expired", error),
+            ScanError::CompareKeys | ScanError::TooMany(_) | ScanError::Link(_) => Self::not_linked(error),
+        }
+    }
+}
+
+impl From<LinkCodeError> for ApiError {
+    fn from(error: LinkCodeError) -> Self {
+        match error {
+            LinkCodeError::FindPhone(error) => error.into(),
+            LinkCodeError::FindDevice(_) => Self::not_found(error),
+            LinkCodeError::Type(_) => Self::bad_request(error),
+        }
+    }
+}
+
+impl From<UnlinkError> for ApiError {
+    fn from(error: UnlinkError) -> Self {
+        match error {
+            UnlinkError::FindPhone(error) => error.into(),
+            UnlinkError::NoDevice(..) => Self::not_found(error),
+        }
+    }
+}
+
+impl From<PhoneActionError> for ApiError {
+    fn from(error: PhoneActionError) -> Self {
+        match error {
+            PhoneActionError::FindPhone(error) => error.into(),
+            PhoneActionError::FindRecipient(_) => Self::not_found(error),
+            PhoneActionError::Compose(_) => Self::conflict(error),
+        }
+    }
+}
+
+impl From<FaultError> for ApiError {
+    fn from(error: FaultError) -> Self {
+        Self::bad_request(error)
+    }
+}

@@ -1,0 +1,282 @@
+//! Faults to inject: what a test asks for, and whether it strikes now. Requests and devices in, decisions out.
+
+use serde::{Deserialize, Serialize};
+
+use crate::address::DeviceId;
+
+/// How many faults may be set at once.
+const MAX_FAULTS: usize = 1000;
+/// The longest delay, so that a typing error does not stop a test run for good.
+const MAX_DELAY_MS: u64 = 600_000;
+
+/// What goes wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum FaultKind {
+    /// The message is delivered, its sender never hears so.
+    DropAck,
+    /// The message is delivered, its sender hears so late.
+    DelayAck {
+        /// Milliseconds.
+        ms: u64,
+    },
+    /// The message is refused with this code.
+    Nack {
+        /// WhatsApp's `error` attribute: 405, 463, 479, 503…
+        code: u16,
+    },
+    /// The connection is closed at once, without a word.
+    Close,
+    /// A stream error is sent at once and the connection closed.
+    StreamError {
+        /// 401, 503, 515, 516…
+        code: Option<u16>,
+        /// `replaced` or `device_removed`.
+        conflict: Option<Conflict>,
+    },
+    /// Everything that is sent to the device is held back.
+    Latency {
+        /// Milliseconds.
+        ms: u64,
+    },
+    /// Logins fail.
+    RefuseLogin {
+        /// 401 logged out, 402 banned, 403, 405 outdated, 500, 503…
+        reason: u16,
+    },
+}
+
+/// Who took the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Conflict {
+    /// Another connection of the same device.
+    Replaced,
+    /// The phone, by unlinking the device.
+    DeviceRemoved,
+}
+
+impl Conflict {
+    /// As it is written in the stanza.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Replaced => "replaced",
+            Self::DeviceRemoved => "device_removed",
+        }
+    }
+}
+
+/// Whom a fault strikes and how often.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Aim {
+    /// Only this account; all when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<String>,
+    /// Only this device of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<u16>,
+    /// How many times; until it is deleted when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u32>,
+}
+
+impl Aim {
+    /// Whether it is aimed at this device.
+    pub fn includes(&self, id: &DeviceId) -> bool {
+        self.number.as_ref().is_none_or(|number| *number == id.number)
+            && self.device.is_none_or(|device| device == id.device)
+    }
+}
+
+/// A fault that is set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Fault {
+    /// What goes wrong.
+    #[serde(flatten)]
+    pub kind: FaultKind,
+    /// For whom.
+    #[serde(flatten)]
+    pub aim: Aim,
+}
+
+/// Why a fault was not set.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FaultError {
+    /// Too many are set.
+    #[error("{MAX_FAULTS} faults are set already; DELETE /faults")]
+    TooMany,
+    /// The delay is too long.
+    #[error("ms must be at most {MAX_DELAY_MS}")]
+    TooLong,
+    /// `count` is 0.
+    #[error("count must be at least 1")]
+    NoCount,
+    /// A stream error needs a code or a conflict.
+    #[error("stream_error needs `code` or `conflict`")]
+    NoStreamError,
+}
+
+/// What happens to the acknowledgement of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AckFate {
+    /// It is sent.
+    Send,
+    /// It is not sent.
+    Drop,
+    /// It is sent after so many milliseconds.
+    Delay(u64),
+    /// The message is refused with this code.
+    Refuse(u16),
+}
+
+/// All faults that are set.
+#[derive(Debug, Default)]
+pub struct Faults {
+    set: Vec<Fault>,
+}
+
+impl Faults {
+    /// Sets a fault that lasts. (`close` and `stream_error` strike at once and are not kept.)
+    pub fn add(&mut self, fault: Fault) -> Result<(), FaultError> {
+        if self.set.len() >= MAX_FAULTS {
+            return Err(FaultError::TooMany);
+        }
+        check(&fault)?;
+        self.set.push(fault);
+        Ok(())
+    }
+
+    /// Clears everything.
+    pub fn clear(&mut self) {
+        self.set.clear();
+    }
+
+    /// What is set.
+    pub fn all(&self) -> &[Fault] {
+        &self.set
+    }
+
+    /// The fate of the next message's acknowledgement; counts down.
+    pub fn ack_fate(&mut self, id: &DeviceId) -> AckFate {
+        self.strike(id, |kind| match *kind {
+            FaultKind::DropAck => Some(AckFate::Drop),
+            FaultKind::DelayAck { ms } => Some(AckFate::Delay(ms)),
+            FaultKind::Nack { code } => Some(AckFate::Refuse(code)),
+            FaultKind::Close
+            | FaultKind::StreamError { .. }
+            | FaultKind::Latency { .. }
+            | FaultKind::RefuseLogin { .. } => None,
+        })
+        .unwrap_or(AckFate::Send)
+    }
+
+    /// The reason to refuse this login, if any; counts down.
+    pub fn refuse_login(&mut self, id: &DeviceId) -> Option<u16> {
+        self.strike(id, |kind| match *kind {
+            FaultKind::RefuseLogin { reason } => Some(reason),
+            FaultKind::DropAck
+            | FaultKind::DelayAck { .. }
+            | FaultKind::Nack { .. }
+            | FaultKind::Close
+            | FaultKind::StreamError { .. }
+            | FaultKind::Latency { .. } => None,
+        })
+    }
+
+    /// How long to hold back what is sent to a device; counts down per stanza.
+    pub fn latency(&mut self, id: &DeviceId) -> u64 {
+        if self.set.is_empty() {
+            return 0;
+        }
+        self.strike(id, |kind| match *kind {
+            FaultKind::Latency { ms } => Some(ms),
+            FaultKind::DropAck
+            | FaultKind::DelayAck { .. }
+            | FaultKind::Nack { .. }
+            | FaultKind::Close
+            | FaultKind::StreamError { .. }
+            | FaultKind::RefuseLogin { .. } => None,
+        })
+        .unwrap_or(0)
+    }
+
+    fn strike<T>(&mut self, id: &DeviceId, pick: impl Fn(&FaultKind) -> Option<T>) -> Option<T> {
+        let (position, picked) = self
+            .set
+            .iter()
+            .enumerate()
+            .filter(|(_, fault)| fault.aim.includes(id))
+            .find_map(|(position, fault)| Some((position, pick(&fault.kind)?)))?;
+        if let Some(count) = &mut self.set[position].aim.count {
+            *count -= 1;
+            if *count == 0 {
+                self.set.remove(position);
+            }
+        }
+        Some(picked)
+    }
+}
+
+/// Checks a fault's figures.
+pub fn check(fault: &Fault) -> Result<(), FaultError> {
+    if fault.aim.count == Some(0) {
+        return Err(FaultError::NoCount);
+    }
+    match fault.kind {
+        FaultKind::DelayAck { ms } | FaultKind::Latency { ms } if ms > MAX_DELAY_MS => {
+            Err(FaultError::TooLong)
+        }
+        FaultKind::StreamError { code: None, conflict: None } => Err(FaultError::NoStreamError),
+        FaultKind::DropAck
+        | FaultKind::DelayAck { .. }
+        | FaultKind::Nack { .. }
+        | FaultKind::Close
+        | FaultKind::StreamError { .. }
+        | FaultKind::Latency { .. }
+        | FaultKind::RefuseLogin { .. } => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(kind: FaultKind, count: Option<u32>) -> Fault {
+        let aim = Aim { number: Some("1".to_owned()), device: None, count };
+        Fault { kind, aim }
+    }
+
+    #[test]
+    fn a_counted_fault_strikes_that_often_and_only_its_target() {
+        let mut faults = Faults::default();
+        faults.add(fault(FaultKind::Nack { code: 405 }, Some(2))).unwrap();
+        assert_eq!(faults.ack_fate(&DeviceId::new("2", 1)), AckFate::Send);
+        let id = DeviceId::new("1", 1);
+        let fates: Vec<_> = (0..3).map(|_| faults.ack_fate(&id)).collect();
+        assert_eq!(fates, [AckFate::Refuse(405), AckFate::Refuse(405), AckFate::Send]);
+        assert!(faults.all().is_empty());
+    }
+
+    #[test]
+    fn a_fault_without_count_lasts_until_it_is_cleared() {
+        let (mut faults, id) = (Faults::default(), DeviceId::new("1", 1));
+        faults.add(fault(FaultKind::Latency { ms: 5 }, None)).unwrap();
+        assert_eq!((faults.latency(&id), faults.latency(&id)), (5, 5));
+        assert_eq!(faults.ack_fate(&id), AckFate::Send);
+        faults.clear();
+        assert_eq!(faults.latency(&id), 0);
+    }
+
+    #[test]
+    fn impossible_figures_are_refused() {
+        let kinds = [
+            (FaultKind::DelayAck { ms: MAX_DELAY_MS + 1 }, None, FaultError::TooLong),
+            (FaultKind::DropAck, Some(0), FaultError::NoCount),
+            (FaultKind::StreamError { code: None, conflict: None }, None, FaultError::NoStreamError),
+        ];
+        for (kind, count, error) in kinds {
+            assert_eq!(Faults::default().add(fault(kind, count)), Err(error));
+        }
+    }
+}

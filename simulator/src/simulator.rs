@@ -1,0 +1,269 @@
+//! Starting and stopping: keys, listeners, the tasks around them, and saving the world.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::hub::{Hub, now_ms};
+use crate::noise::ServerKeys;
+use crate::snapshot::{Secrets, SnapshotError, StateDir, encode_world};
+use crate::tls::TlsError;
+use crate::world::{Timing, World};
+use crate::{certificate, connection, control};
+
+/// The world is saved at most this often.
+const SAVE_EVERY: Duration = Duration::from_millis(500);
+/// How often the world hears that time passed.
+const TICK: Duration = Duration::from_millis(250);
+/// How long tasks get to end at shutdown.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Where to listen and what to keep.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The control API.
+    pub control_listen: SocketAddr,
+    /// Plain WebSocket.
+    pub ws_listen: SocketAddr,
+    /// WebSocket over TLS.
+    pub wss_listen: SocketAddr,
+    /// Where keys and the world survive a restart; nothing is kept when absent.
+    pub state_dir: Option<PathBuf>,
+    /// How long QR references are valid.
+    pub timing: Timing,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self {
+            control_listen: free,
+            ws_listen: free,
+            wss_listen: free,
+            state_dir: None,
+            timing: Timing::default(),
+        }
+    }
+}
+
+/// Why the simulator did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A port could not be bound.
+    #[error("listen on {address}: {source}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// What went wrong.
+        source: std::io::Error,
+    },
+    /// The stored state could not be used.
+    #[error(transparent)]
+    LoadState(#[from] SnapshotError),
+    /// TLS could not be set up.
+    #[error(transparent)]
+    SetUpTls(#[from] TlsError),
+    /// The Noise certificate could not be signed.
+    #[error("sign the Noise certificate: {0}")]
+    Certify(#[from] wacore_libsignal::protocol::CurveError),
+}
+
+/// A running simulator; dropping it stops it.
+pub struct Simulator {
+    hub: Arc<Hub>,
+    addresses: [SocketAddr; 3],
+    ca_pem: String,
+    root_public_key: [u8; 32],
+    state_dir: Option<StateDir>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Simulator {
+    /// Binds the ports and serves.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let state_dir = config.state_dir.as_deref().map(StateDir::open).transpose()?;
+        let (secrets, world) = match &state_dir {
+            Some(dir) => (dir.secrets()?, dir.world()?),
+            None => (Secrets::generate()?, World::default()),
+        };
+        let root = secrets.root()?;
+        let static_key = secrets.static_key()?;
+        let certificate = certificate::issue(
+            &root.private_key,
+            static_key.public_key.public_key_bytes(),
+            now_ms() / 1000,
+            &mut rand::rng(),
+        )?;
+        let keys = ServerKeys { static_key, certificate };
+        let tls = TlsAcceptor::from(secrets.authority.server_config()?);
+        let (ws, ws_address) = bind(config.ws_listen).await?;
+        let (wss, wss_address) = bind(config.wss_listen).await?;
+        let (http, control_address) = bind(config.control_listen).await?;
+        let mut root_public_key = [0; 32];
+        root_public_key.copy_from_slice(root.public_key.public_key_bytes());
+        let simulator = Self {
+            hub: Arc::new(Hub::new(world.with_timing(config.timing), keys)),
+            addresses: [control_address, ws_address, wss_address],
+            ca_pem: secrets.authority.certificate_pem,
+            root_public_key,
+            state_dir,
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        };
+        simulator.spawn(http, ws, (wss, tls));
+        Ok(simulator)
+    }
+
+    fn spawn(&self, http: TcpListener, ws: TcpListener, (wss, tls): (TcpListener, TlsAcceptor)) {
+        let about = control::About {
+            root_public_key: hex::encode(self.root_public_key),
+            ca_pem: self.ca_pem.clone(),
+            ws_url: self.ws_url(),
+            wss_url: self.wss_url(),
+        };
+        let app = control::app(Arc::clone(&self.hub), about);
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            let served = axum::serve(http, app).with_graceful_shutdown(stop.cancelled_owned()).await;
+            if let Err(error) = served {
+                tracing::error!(%error, "the control API stopped");
+            }
+        });
+        self.tasks.spawn(self.listen(ws, None));
+        self.tasks.spawn(self.listen(wss, Some(tls)));
+        self.tasks.spawn(tick(Arc::clone(&self.hub), self.stop.clone()));
+        if let Some(dir) = &self.state_dir {
+            self.tasks.spawn(save(Arc::clone(&self.hub), dir.clone(), self.stop.clone()));
+        }
+    }
+
+    fn listen(&self, listener: TcpListener, tls: Option<TlsAcceptor>) -> impl Future<Output = ()> + use<> {
+        let (hub, stop, tasks) = (Arc::clone(&self.hub), self.stop.clone(), self.tasks.clone());
+        async move {
+            while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
+                let Ok((stream, _)) = accepted else {
+                    // Out of file descriptors, most likely: give connections time to end.
+                    tokio::time::sleep(TICK).await;
+                    continue;
+                };
+                let (hub, tls) = (Arc::clone(&hub), tls.clone());
+                let serve = stop.clone().run_until_cancelled_owned(serve(hub, stream, tls));
+                tasks.spawn(serve);
+            }
+        }
+    }
+
+    /// `http://…` of the control API.
+    pub fn control_url(&self) -> String {
+        format!("http://{}", self.addresses[0])
+    }
+
+    /// `ws://…/ws/chat`.
+    pub fn ws_url(&self) -> String {
+        format!("ws://{}/ws/chat", self.addresses[1])
+    }
+
+    /// `wss://…/ws/chat`.
+    pub fn wss_url(&self) -> String {
+        format!("wss://{}/ws/chat", self.addresses[2])
+    }
+
+    /// The certificate authority behind [`Self::wss_url`].
+    pub fn ca_pem(&self) -> &str {
+        &self.ca_pem
+    }
+
+    /// Where the authority is kept as a file, when there is a state directory.
+    pub fn ca_file(&self) -> Option<PathBuf> {
+        self.state_dir.as_ref().map(StateDir::ca_file)
+    }
+
+    /// The public key that Noise certificates start from.
+    pub fn root_public_key(&self) -> [u8; 32] {
+        self.root_public_key
+    }
+
+    /// Stops serving and saves the world.
+    pub async fn shutdown(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(DRAIN, self.tasks.wait()).await.is_err() {
+            tracing::warn!("some tasks did not end in time");
+        }
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let listen = async {
+        let listener = TcpListener::bind(address).await?;
+        let bound = listener.local_addr()?;
+        Ok((listener, bound))
+    };
+    listen.await.map_err(|source| StartError::Listen { address, source })
+}
+
+async fn serve(hub: Arc<Hub>, stream: TcpStream, tls: Option<TlsAcceptor>) {
+    let _ = stream.set_nodelay(true);
+    let ended = match tls {
+        None => connection::serve(hub, stream).await,
+        Some(tls) => match tls.accept(stream).await {
+            Ok(stream) => connection::serve(hub, Box::new(stream)).await,
+            Err(error) => {
+                tracing::debug!(%error, "a TLS handshake failed");
+                return;
+            }
+        },
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended");
+    }
+}
+
+async fn tick(hub: Arc<Hub>, stop: CancellationToken) {
+    let mut interval = tokio::time::interval(TICK);
+    while stop.run_until_cancelled(interval.tick()).await.is_some() {
+        hub.tick();
+    }
+}
+
+/// Saves the world a moment after it changed, and once more at the end.
+async fn save(hub: Arc<Hub>, dir: StateDir, stop: CancellationToken) {
+    let mut changes = hub.changes();
+    loop {
+        let go_on = stop
+            .run_until_cancelled(async {
+                let changed = changes.changed().await.is_ok();
+                tokio::time::sleep(SAVE_EVERY).await;
+                changed
+            })
+            .await
+            .unwrap_or(false);
+        changes.mark_unchanged();
+        let (hub, dir) = (Arc::clone(&hub), dir.clone());
+        let saved = tokio::task::spawn_blocking(move || {
+            let encoded = hub.look(encode_world)?;
+            dir.save_world(&encoded)
+        });
+        match saved.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the world could not be saved"),
+            Err(error) => tracing::error!(%error, "saving the world broke off"),
+        }
+        if !go_on {
+            return;
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! `<message>`: fan-out to exactly the devices that the sender encrypted for, and the acknowledgement.
+//!
+//! Each device gets its own `<enc>` under the sender's JID in the namespace in which it was addressed. Own devices
+//! learn the conversation from `recipient`. A message id that one device sends twice is acknowledged twice and
+//! delivered once. Source: whatsapp-rust `send/dm.rs`, `messages.rs` (`parse_message_info`); Baileys `messages-send.js`.
+
+use std::collections::BTreeSet;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use sha2::{Digest, Sha256};
+use wacore_binary::builder::NodeBuilder;
+use wacore_binary::{Jid, Node};
+
+use crate::address::{DeviceId, Namespace};
+use crate::faults::AckFate;
+use crate::world::{Output, Turn, World};
+use crate::xml;
+
+/// Nobody has this number, or it is no person.
+const NOT_FOUND: u16 = 404;
+/// Bad request: no recipient or nothing encrypted.
+const MALFORMED: u16 = 400;
+/// A recipient's queue is full.
+const UNAVAILABLE: u16 = 503;
+
+/// What one device is to get.
+struct Copy {
+    target: DeviceId,
+    namespace: Namespace,
+    content: Vec<Node>,
+}
+
+/// Routes a message and acknowledges it.
+pub(crate) fn apply(world: &mut World, turn: &mut Turn<'_>, from: &DeviceId, message: &Node) {
+    let fate = world.faults.ack_fate(from);
+    if let AckFate::Refuse(code) = fate {
+        return refuse(world, turn, from, message, code);
+    }
+    let ack = match route(world, turn, from, message) {
+        Ok(phash) => {
+            let mut ack = xml::ack(message, "message", turn.now_secs());
+            if let Some(phash) = phash {
+                ack = ack.attr("phash", phash);
+            }
+            ack.build()
+        }
+        Err(code) => return refuse(world, turn, from, message, code),
+    };
+    match fate {
+        AckFate::Drop | AckFate::Refuse(_) => {}
+        AckFate::Delay(delay_ms) => {
+            if let Some(&connection) = world.online.get(from) {
+                turn.outputs.push(Output::SendLater { connection, stanza: ack, delay_ms });
+            }
+        }
+        AckFate::Send => answer(world, turn, from, ack),
+    }
+}
+
+fn refuse(world: &mut World, turn: &mut Turn<'_>, from: &DeviceId, message: &Node, code: u16) {
+    let ack = xml::ack(message, "message", turn.now_secs()).attr("error", code).build();
+    answer(world, turn, from, ack);
+}
+
+fn answer(world: &mut World, turn: &mut Turn<'_>, from: &DeviceId, ack: Node) {
+    if from.is_phone() {
+        turn.for_phones.push_back((from.number.clone(), ack));
+    } else {
+        world.send_to(turn, from, ack);
+    }
+}
+
+/// Delivers every copy. Returns the hash of the devices that exist when the sender addressed others.
+fn route(
+    world: &mut World,
+    turn: &mut Turn<'_>,
+    from: &DeviceId,
+    message: &Node,
+) -> Result<Option<String>, u16> {
+    let id = xml::text(message, "id").filter(|id| !id.is_empty()).ok_or(MALFORMED)?;
+    let to = xml::jid(message, "to").ok_or(MALFORMED)?;
+    let (recipient, namespace) = world.resolve(&to).ok_or(NOT_FOUND)?;
+    let copies = match message.get_optional_child("participants") {
+        Some(participants) => fan_out(world, from, &recipient, participants),
+        None => direct(message, recipient.clone(), namespace).ok_or(MALFORMED)?,
+    };
+    if copies.iter().any(|copy| world.device(&copy.target).is_some_and(|device| device.queue.is_full())) {
+        return Err(UNAVAILABLE);
+    }
+    for copy in &copies {
+        if world.exists(&copy.target) && world.sent.of(from).record(&id, &copy.target) {
+            let stanza = delivered(world, turn, from, message, copy);
+            world.deliver(turn, Some(&from.number), &copy.target, stanza);
+        }
+    }
+    let is_fan_out = message.get_optional_child("participants").is_some();
+    Ok(is_fan_out.then(|| stale_devices(world, from, &recipient.number, &copies)).flatten())
+}
+
+/// The copies in `<participants>` that are for the two accounts of the conversation.
+fn fan_out(world: &World, from: &DeviceId, to: &DeviceId, participants: &Node) -> Vec<Copy> {
+    participants
+        .get_children_by_tag("to")
+        .filter_map(|node| {
+            let (target, namespace) = world.resolve(&xml::jid(node, "jid")?)?;
+            let involved = target.number == to.number || target.number == from.number;
+            (involved && target != *from).then(|| Copy {
+                target,
+                namespace,
+                content: xml::children(node).to_vec(),
+            })
+        })
+        .collect()
+}
+
+/// A message for one device: peer messages, and what was sent again after a retry receipt.
+fn direct(message: &Node, target: DeviceId, namespace: Namespace) -> Option<Vec<Copy>> {
+    let content: Vec<Node> = message.get_children_by_tag("enc").cloned().collect();
+    (!content.is_empty()).then(|| vec![Copy { target, namespace, content }])
+}
+
+fn delivered(world: &World, turn: &Turn<'_>, from: &DeviceId, message: &Node, copy: &Copy) -> Node {
+    let mut stanza = NodeBuilder::new("message")
+        .attr("from", world.jid(from, copy.namespace))
+        .attr("t", turn.now_secs())
+        .attr("notify", world.push_name(from));
+    for name in ["id", "type", "category", "edit", "push_priority"] {
+        if let Some(value) = message.attrs.get(name) {
+            stanza = stanza.attr(name, value.clone());
+        }
+    }
+    let mut stanza = stanza.build();
+    let own = copy.target.number == from.number;
+    if !own {
+        let other = copy.namespace.other();
+        let alias = world.user_jid(&from.number, other);
+        stanza.attrs.insert(other.attribute("sender"), alias);
+    } else if let Some((recipient, name, alias)) = conversation(world, from, message) {
+        stanza.attrs.insert("recipient", recipient);
+        stanza.attrs.insert(name, alias);
+    }
+    let mut content = copy.content.clone();
+    content.extend(
+        xml::children(message)
+            .iter()
+            .filter(|child| {
+                matches!(child.tag.as_ref(), "device-identity" | "meta" | "biz" | "bot" | "reporting")
+            })
+            .cloned(),
+    );
+    stanza.content = Some(wacore_binary::NodeContent::Nodes(content));
+    stanza
+}
+
+/// For a copy to an own device: the chat, and its other name with the attribute for it. Peer messages have none.
+fn conversation(world: &World, from: &DeviceId, message: &Node) -> Option<(Jid, String, Jid)> {
+    if xml::is(message, "category", "peer") {
+        return None;
+    }
+    let explicit = xml::jid(message, "recipient");
+    let chat = explicit.or_else(|| {
+        let to = xml::jid(message, "to")?;
+        // A direct copy names an own device; without `recipient` it is a note to oneself.
+        let own = world.resolve(&to).is_some_and(|(id, _)| id.number == from.number);
+        (!own || to.device == 0).then_some(to)
+    })?;
+    let (id, namespace) = world.resolve(&chat)?;
+    let other = namespace.other();
+    let name = other.attribute("peer_recipient");
+    Some((chat.to_non_ad(), name, world.user_jid(&id.number, other)))
+}
+
+/// WhatsApp's hash over the devices that exist, when the sender addressed a different set.
+fn stale_devices(world: &World, from: &DeviceId, to: &str, copies: &[Copy]) -> Option<String> {
+    let addressed: BTreeSet<&DeviceId> = copies.iter().map(|copy| &copy.target).collect();
+    let existing: BTreeSet<DeviceId> = world
+        .devices_of(to)
+        .into_iter()
+        .chain(world.devices_of(&from.number))
+        .filter(|id| id != from)
+        .collect();
+    if existing.iter().eq(addressed.iter().copied()) {
+        return None;
+    }
+    let namespace = copies.first().map_or(Namespace::Pn, |copy| copy.namespace);
+    let mut names: Vec<String> =
+        existing.iter().map(|id| world.jid(id, namespace).to_phash_form_string()).collect();
+    names.sort_unstable();
+    let hash = Sha256::digest(names.concat());
+    Some(format!("2:{}", STANDARD_NO_PAD.encode(&hash[..6])))
+}

@@ -1,0 +1,132 @@
+//! `<receipt>`: a device got, read or played messages, or could not decrypt one. It is acknowledged, frees the messages
+//! from the device's queue, and is relayed: a retry request and the notes between own devices to exactly one
+//! device, everything else to all devices of the message's sender. Own devices hear about what was read.
+//!
+//! Source: whatsapp-rust `receipt.rs`, `retry.rs`; Baileys `messages-recv.js` (`handleReceipt`).
+
+use wacore_binary::builder::NodeBuilder;
+use wacore_binary::{Jid, Node};
+
+use crate::address::{DeviceId, Namespace};
+use crate::world::{Turn, World};
+use crate::xml;
+
+/// Ids per receipt beyond this are ignored; clients send at most a few hundred.
+const MAX_IDS: usize = 1000;
+
+/// Applies, acknowledges and relays.
+pub(crate) fn apply(world: &mut World, turn: &mut Turn<'_>, from: &DeviceId, receipt: &Node) {
+    let ids = ids(receipt);
+    let to = xml::jid(receipt, "to").and_then(|jid| world.resolve(&jid));
+    let peer = to.as_ref().map(|(id, _)| id.number.clone());
+    if let Some(device) = world.device_mut(from) {
+        for id in &ids {
+            device.queue.acknowledge("message", id, peer.as_deref(), None);
+        }
+    }
+    let ack = xml::ack(receipt, "receipt", turn.now_secs()).build();
+    world.send_to(turn, from, ack);
+    let Some((to, namespace)) = to else {
+        return;
+    };
+    let kind = xml::text(receipt, "type").unwrap_or_default();
+    match kind.as_ref() {
+        "retry" => {
+            for id in &ids {
+                world.sent.of(&to).forget(id, from);
+            }
+            relay(world, turn, from, (&to, namespace), receipt);
+        }
+        "sender" | "peer_msg" | "hist_sync" => {
+            relay(world, turn, from, (&to, namespace), receipt);
+        }
+        "read-self" | "played-self" => tell_own_devices(world, turn, from, receipt),
+        _ => {
+            for target in world.devices_of(&to.number) {
+                relay(world, turn, from, (&target, namespace), receipt);
+            }
+            if matches!(kind.as_ref(), "read" | "played") {
+                tell_own_devices(world, turn, from, receipt);
+            }
+        }
+    }
+}
+
+fn ids(receipt: &Node) -> Vec<String> {
+    let listed = receipt
+        .get_optional_child("list")
+        .map(xml::children)
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|item| xml::text(item, "id"));
+    xml::text(receipt, "id")
+        .into_iter()
+        .chain(listed)
+        .take(MAX_IDS)
+        .map(std::borrow::Cow::into_owned)
+        .collect()
+}
+
+fn relay(
+    world: &mut World,
+    turn: &mut Turn<'_>,
+    from: &DeviceId,
+    (target, namespace): (&DeviceId, Namespace),
+    receipt: &Node,
+) {
+    if target == from {
+        return;
+    }
+    // Between own devices the conversation is named; to others it is the sender.
+    let chat = (target.number == from.number).then(|| xml::jid(receipt, "recipient")).flatten();
+    let stanza = relayed(world, turn, from, namespace, receipt, chat);
+    world.deliver(turn, Some(&from.number), target, stanza);
+}
+
+fn tell_own_devices(world: &mut World, turn: &mut Turn<'_>, from: &DeviceId, receipt: &Node) {
+    let Some(chat) = xml::jid(receipt, "to") else {
+        return;
+    };
+    let Some((peer, namespace)) = world.resolve(&chat) else {
+        return;
+    };
+    if peer.number == from.number {
+        return;
+    }
+    for target in world.devices_of(&from.number) {
+        if target != *from {
+            let stanza = relayed(world, turn, from, namespace, receipt, Some(chat.to_non_ad()));
+            world.deliver(turn, Some(&from.number), &target, stanza);
+        }
+    }
+}
+
+fn relayed(
+    world: &World,
+    turn: &Turn<'_>,
+    from: &DeviceId,
+    namespace: Namespace,
+    receipt: &Node,
+    recipient: Option<Jid>,
+) -> Node {
+    let mut stanza = NodeBuilder::new("receipt").attr("from", world.jid(from, namespace));
+    for name in ["id", "type"] {
+        if let Some(value) = receipt.attrs.get(name) {
+            stanza = stanza.attr(name, value.clone());
+        }
+    }
+    stanza = match receipt.attrs.get("t") {
+        Some(time) => stanza.attr("t", time.clone()),
+        None => stanza.attr("t", turn.now_secs()),
+    };
+    let mut stanza = match recipient {
+        Some(recipient) => stanza.attr("recipient", recipient),
+        None => stanza,
+    }
+    .apply_content(receipt.content.clone())
+    .build();
+    let other = namespace.other();
+    let alias = world.user_jid(&from.number, other);
+    stanza.attrs.insert(other.attribute("sender"), alias);
+    stanza
+}
