@@ -168,3 +168,66 @@ fn a_phone_goes_on_after_being_written_to_disk() {
 fn reload(phone: &Phone) -> Phone {
     serde_json::from_str(&serde_json::to_string(phone).unwrap()).unwrap()
 }
+
+#[test]
+fn a_changed_identity_ends_the_sessions_under_both_addresses() {
+    let rng = &mut rng(8);
+    let (mut alice, mut bob) = (alice(rng), bob(rng));
+    bob.meet("628111", "9001");
+    say(&mut alice, &mut bob, "A1", "one", rng);
+    let lid = DeviceAddress { user: "9001".into(), server: AddressServer::Lid, device: 0 };
+    assert!(bob.has_session(&lid));
+    let changed = NodeBuilder::new("notification")
+        .attr("from", Jid::lid("9001"))
+        .attr("type", "encrypt")
+        .attr("id", "N1")
+        .children([NodeBuilder::new("identity").build()])
+        .build();
+    let acks = bob.handle(&changed, NOW, rng);
+    let ack = (acks[0].tag.as_ref(), attr(&acks[0], "class"), attr(&acks[0], "to"), attr(&acks[0], "type"));
+    assert_eq!(ack, ("ack", "notification".into(), "9001@lid".into(), "encrypt".into()));
+    assert!(!bob.has_session(&lid));
+}
+
+#[test]
+fn the_inbox_keeps_the_newest_and_never_reuses_a_seq() {
+    let mut inbox = crate::phone::inbox::Inbox::default();
+    let arrival = |id: u32| crate::phone::inbox::Arrival {
+        id: id.to_string(),
+        from: "628111@s.whatsapp.net".into(),
+        lid: None,
+        chat: "628111@s.whatsapp.net".into(),
+        sender: "628111@s.whatsapp.net".into(),
+        from_me: false,
+        timestamp: NOW,
+        status: EntryStatus::Delivered,
+    };
+    for id in 1..=12_500 {
+        inbox.show(arrival(id), &text("x"));
+    }
+    let kept = inbox.since(0);
+    assert!((10_000..11_000).contains(&kept.len()), "{}", kept.len());
+    assert_eq!(
+        (kept.last().unwrap().seq, inbox.since(12_499).len(), inbox.since(12_500).len()),
+        (12_500, 1, 0)
+    );
+    inbox.show(arrival(12_400), &text("x"));
+    assert_eq!(inbox.since(12_399)[0].deliveries, 2);
+}
+
+#[test]
+fn padding_is_one_to_sixteen_bytes_and_checked() {
+    let rng = &mut rng(9);
+    let lengths: std::collections::BTreeSet<usize> = (0..500)
+        .map(|_| {
+            let padded = crate::phone::content::pad(vec![9; 3], rng);
+            assert_eq!(crate::phone::content::unpad(&padded, 2), Some([9; 3].as_slice()));
+            padded.len() - 3
+        })
+        .collect();
+    assert_eq!(lengths, (1..=16).collect());
+    for wrong in [&[][..], &[1, 2, 0], &[1, 2, 2, 3, 3], &[5]] {
+        assert_eq!(crate::phone::content::unpad(wrong, 2), None, "{wrong:?}");
+    }
+    assert_eq!(crate::phone::content::unpad(&[1, 2, 0], 3), Some([1, 2, 0].as_slice()));
+}

@@ -178,3 +178,25 @@ fn a_companion_gets_the_app_state_key_and_it_stays_the_same() {
     assert_eq!(keys[0], keys[1]);
     assert!(alice.inbox(0).is_empty(), "housekeeping is not shown");
 }
+
+#[test]
+fn a_companion_that_asks_for_the_app_state_key_gets_it() {
+    use waproto::whatsapp::message::{ProtocolMessage, protocol_message::Type};
+    let rng = &mut rng(29);
+    let mut alice = alice(rng);
+    let mut desk = Companion::linked(&mut alice, 5, rng);
+    let request = wa::Message {
+        protocol_message: buffa::MessageField::some(ProtocolMessage {
+            r#type: Some(Type::APP_STATE_SYNC_KEY_REQUEST),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let mut stanza = desk.write_raw(&mut alice, "R1", codec::message_to_vec(&request), rng);
+    stanza.attrs.insert("category", "peer");
+    let answers = alice.handle(&stanza, NOW, rng);
+    let message = desk.open(&alice, &answers[0], rng);
+    assert_eq!(message.protocol_message.app_state_sync_key_share.keys.len(), 1);
+    assert_eq!(attr(&answers[1], "type"), "peer_msg");
+    assert!(alice.inbox(0).is_empty());
+}
