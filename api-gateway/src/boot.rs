@@ -1,0 +1,137 @@
+//! What happens once, at the start: logging, keys, the sessions' settings, the address, the signal to stop.
+//!
+//! Comes in: the configuration. Goes out: what `main` puts together. Nothing here is called again later.
+
+use std::future::Future;
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::Config;
+use crate::directory::local::LocalSettings;
+use crate::directory::local::store::{self, Store, StoreError};
+use crate::keys::{Keys, KeysError};
+use crate::metrics::Metrics;
+use crate::token::TokenKey;
+
+/// File of the admin key that was made.
+const ADMIN_KEY_FILE: &str = "admin-api-key";
+/// File of the key that tokens are derived from.
+const TOKEN_KEY_FILE: &str = "session-key";
+
+/// Why the gateway does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum BootError {
+    /// The keys cannot be used.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The key of the tokens is damaged.
+    #[error(
+        "{TOKEN_KEY_FILE} in the data directory is not 64 hex digits: restore it, or remove it and a new one is made"
+    )]
+    TokenKey,
+    /// The system refused.
+    #[error("cannot {what}: {source}")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Logs to standard error: JSON in production, lines for people otherwise.
+pub fn log(config: &Config) {
+    let filter = EnvFilter::try_new(&config.log).unwrap_or_else(|_| EnvFilter::new("info"));
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    // An error says that somebody else logs already.
+    let _set = if config.production { lines.json().try_init() } else { lines.try_init() };
+}
+
+/// Tells people why the gateway does not start.
+pub fn say_and_exit(why: &str, code: u8) -> ExitCode {
+    let _said = writeln!(io::stderr(), "api-gateway: {why}");
+    ExitCode::from(code)
+}
+
+/// 64 for settings, 75 for a data directory that is in use, 1 otherwise.
+pub fn exit_code(error: &anyhow::Error) -> u8 {
+    let locked = |error: &StoreError| matches!(error, StoreError::Locked(_));
+    match error.downcast_ref::<BootError>() {
+        Some(BootError::Keys(_)) => 64,
+        Some(BootError::Store(error)) if locked(error) => 75,
+        Some(BootError::Store(_) | BootError::TokenKey | BootError::Io { .. }) => 1,
+        None if error.downcast_ref::<StoreError>().is_some_and(locked) => 75,
+        None => 1,
+    }
+}
+
+/// The callers' keys, and the key that tokens are derived from. A key that is made is told once, on standard output.
+pub fn keys(config: &Config, store: &Store) -> Result<(Keys, TokenKey), BootError> {
+    let admin = match &config.admin_api_key {
+        Some(key) => key.clone(),
+        None => {
+            let (key, new) = store.secret(ADMIN_KEY_FILE, || format!("wk_{}", random_hex()))?;
+            if new {
+                let path = store.root().join(ADMIN_KEY_FILE);
+                let line = format!("Admin API key (made now, kept in {}): {key}", path.display());
+                writeln!(io::stdout(), "{line}")
+                    .map_err(|source| BootError::Io { what: "print the key", source })?;
+            }
+            key
+        }
+    };
+    let (text, _) = store.secret(TOKEN_KEY_FILE, random_hex)?;
+    let mut token_key = TokenKey::default();
+    hex::decode_to_slice(text, &mut token_key).map_err(|_| BootError::TokenKey)?;
+    Ok((Keys::new(&admin, &config.user_api_keys)?, token_key))
+}
+
+/// 256 random bits.
+fn random_hex() -> String {
+    hex::encode(rand::random::<[u8; 32]>())
+}
+
+/// How sessions are run.
+pub fn local_settings(config: &Config, token_key: TokenKey, metrics: &Arc<Metrics>) -> LocalSettings {
+    let metrics = Arc::clone(metrics);
+    LocalSettings {
+        program: config.session_pod.clone(),
+        environment: config.session_environment.clone(),
+        auto_reply: config.auto_reply,
+        max_sessions: config.sessions_max,
+        token_key,
+        on_exit: Arc::new(move || metrics.session_exit()),
+    }
+}
+
+/// Tells where the gateway listens: in the log, and in a file if one is asked for.
+pub fn announce(listener: &TcpListener, file: Option<&Path>) -> Result<(), BootError> {
+    let address =
+        listener.local_addr().map_err(|source| BootError::Io { what: "tell the address", source })?;
+    tracing::info!(%address, "listening");
+    if let Some(file) = file {
+        store::write(file, &format!("{address}\n"))?;
+    }
+    Ok(())
+}
+
+/// Ends with SIGTERM or SIGINT.
+pub fn stop_signal() -> Result<impl Future<Output = ()>, BootError> {
+    let listen = |kind| signal(kind).map_err(|source| BootError::Io { what: "listen for signals", source });
+    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,189 @@
+//! Listens to every session: one long poll of its status and one stream of its events, for as long as its process runs.
+//!
+//! Comes in: the directory's sessions and what their processes say. Goes out: [`View`]s for whoever asks, and [`Told`] for
+//! whoever listens. It must not act on a session, and keeps no message.
+
+mod listen;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use session_api::{EventData, PairingCode, SessionState, SessionStatus};
+use tokio::sync::{mpsc, watch};
+use tokio::task::AbortHandle;
+
+use crate::clock::now_ms;
+use crate::directory::{PodEndpoint, SessionDirectory, SessionRecord};
+use crate::pod_client::PodClient;
+use crate::session_name::SessionName;
+use crate::status::{Heard, PublicStatus, View, view};
+
+/// How many things may wait to be told; then the streams wait too.
+const WAITING: usize = 1024;
+
+/// Something about a session that listeners are told.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// The session's name.
+    pub id: SessionName,
+    /// Its identity.
+    pub uid: String,
+    /// What.
+    pub news: News,
+}
+
+/// What listeners are told.
+#[derive(Debug, Clone)]
+pub enum News {
+    /// The status is another one.
+    Status {
+        /// The one before.
+        before: PublicStatus,
+        /// What it is now.
+        now: View,
+    },
+    /// Something happened in the session.
+    Event(Box<EventData>),
+}
+
+/// Listens to every session.
+pub struct Monitor {
+    directory: Arc<dyn SessionDirectory>,
+    pods: PodClient,
+    known: Mutex<HashMap<String, Known>>,
+    changes: watch::Sender<u64>,
+    told: mpsc::Sender<Told>,
+}
+
+/// What is known of a session beyond its resource.
+#[derive(Default)]
+struct Known {
+    heard: Option<Heard>,
+    pairing_code: Option<PairingCode>,
+    /// The last event of its log that was told.
+    cursor: Option<u64>,
+    last: Option<PublicStatus>,
+}
+
+impl Monitor {
+    /// A monitor, and the end at which it tells.
+    pub fn new(directory: Arc<dyn SessionDirectory>, pods: PodClient) -> (Arc<Self>, mpsc::Receiver<Told>) {
+        let (told, listener) = mpsc::channel(WAITING);
+        let (known, changes) = (Mutex::default(), watch::Sender::new(0));
+        (Arc::new(Self { directory, pods, known, changes, told }), listener)
+    }
+
+    /// Follows the directory. Does not end.
+    pub async fn follow(self: Arc<Self>) {
+        let mut changes = self.directory.changes();
+        let mut listeners: HashMap<String, (PodEndpoint, AbortHandle)> = HashMap::new();
+        loop {
+            changes.borrow_and_update();
+            let records = self.directory.list();
+            let pods: HashMap<&str, &PodEndpoint> = records
+                .iter()
+                .filter_map(|record| Some((record.uid.as_str(), record.runtime.pod()?)))
+                .collect();
+            listeners.retain(|uid, (pod, listener)| {
+                let same = pods.get(uid.as_str()) == Some(&&*pod);
+                if !same {
+                    listener.abort();
+                    self.silent(uid);
+                }
+                same
+            });
+            for record in &records {
+                if let Some(pod) = record.runtime.pod()
+                    && !listeners.contains_key(&record.uid)
+                {
+                    let task = tokio::spawn(Arc::clone(&self).listen(record.id.clone(), pod.clone()));
+                    listeners.insert(record.uid.clone(), (pod.clone(), task.abort_handle()));
+                }
+                self.publish(record).await;
+            }
+            let uids: HashSet<&str> = records.iter().map(|record| record.uid.as_str()).collect();
+            self.known().retain(|uid, _| uids.contains(uid.as_str()));
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// How a session looks now.
+    pub fn view(&self, record: &SessionRecord) -> View {
+        view(&record.runtime, self.heard(&record.uid).as_ref())
+    }
+
+    /// What a session's process last said.
+    pub fn heard(&self, uid: &str) -> Option<Heard> {
+        self.known().get(uid)?.heard.clone()
+    }
+
+    /// The pairing code that waits to be typed into a phone.
+    pub fn pairing_code(&self, uid: &str) -> Option<PairingCode> {
+        let code = self.known().get(uid)?.pairing_code.clone()?;
+        (code.expires_at > now_ms()).then_some(code)
+    }
+
+    /// Remembers a pairing code.
+    pub fn keep_pairing_code(&self, uid: &str, code: PairingCode) {
+        self.known().entry(uid.to_owned()).or_default().pairing_code = Some(code);
+    }
+
+    /// Marked whenever any session's view may have changed.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// A process that has just been told to change its state says how it is.
+    pub async fn hear(&self, id: &SessionName, status: SessionStatus) {
+        let uid = status.session_uid.clone();
+        {
+            let mut known = self.known();
+            let known = known.entry(uid.clone()).or_default();
+            known.cursor.get_or_insert(status.last_event);
+            let order = |status: &SessionStatus| (status.writer_epoch, status.revision);
+            let older = known.heard.as_ref().is_some_and(|heard| order(&heard.status) > order(&status));
+            if older {
+                return;
+            }
+            if status.state != SessionState::AwaitingPairing {
+                known.pairing_code = None;
+            }
+            known.heard = Some(Heard { status, current: true });
+        }
+        if let Some(record) = self.directory.get(id).filter(|record| record.uid == uid) {
+            self.publish(&record).await;
+        }
+    }
+
+    /// A process no longer answers.
+    fn silent(&self, uid: &str) {
+        if let Some(heard) = self.known().get_mut(uid).and_then(|known| known.heard.as_mut()) {
+            heard.current = false;
+        }
+    }
+
+    /// Tells the session's status, if it is another one than before.
+    async fn publish(&self, record: &SessionRecord) {
+        let now = self.view(record);
+        let before = self.known().entry(record.uid.clone()).or_default().last.replace(now.status);
+        self.changes.send_modify(|count| *count += 1);
+        let before = before.unwrap_or(PublicStatus::Starting);
+        if before != now.status {
+            tracing::info!(session = %record.id, status = %now.status, "a session's status changed");
+            self.tell(&record.id, &record.uid, News::Status { before, now }).await;
+        }
+    }
+
+    async fn tell(&self, id: &SessionName, uid: &str, news: News) {
+        let told = Told { id: id.clone(), uid: uid.to_owned(), news };
+        if self.told.send(told).await.is_err() {
+            tracing::debug!("nobody listens to what sessions tell");
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<String, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

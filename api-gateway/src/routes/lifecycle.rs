@@ -1,0 +1,94 @@
+//! `/api/sessions/{id}/start`, `stop`, `restart`, `logout`.
+//!
+//! Comes in: the caller's session. Goes out: its id and status afterwards.
+
+use axum::Json;
+use axum::extract::State;
+
+use super::sessions::{SessionState, directory_error};
+use crate::app::AppState;
+use crate::directory::SessionRecord;
+use crate::error::{ApiError, ApiResult};
+use crate::extract::OwnSession;
+use crate::openapi::ErrorAnswer;
+use crate::status::{StartAction, start_action};
+
+type Answer = ApiResult<Json<SessionState>>;
+
+/// Starts a session: runs it if it is suspended, pairs it anew if it was logged out or nobody scanned, and connects once
+/// more if it ended otherwise. A session that runs is left alone.
+#[utoipa::path(
+    post, path = "/api/sessions/{id}/start", tag = "Sessions", params(("id" = String, Path, description = "Session id")),
+    responses((status = 200, body = SessionState), (status = 404, body = ErrorAnswer, description = "`session_not_found`")),
+)]
+pub async fn start(State(state): State<AppState>, OwnSession(session): OwnSession) -> Answer {
+    begin(&state, &session).await?;
+    SessionState::of(&state, &session.id)
+}
+
+/// Does what starting this session means now.
+pub async fn begin(state: &AppState, session: &SessionRecord) -> ApiResult<()> {
+    let action = start_action(&session.runtime, state.monitor.heard(&session.uid).as_ref());
+    match action {
+        StartAction::Nothing => {}
+        StartAction::Resume => drop(state.directory.resume(&session.id).await.map_err(directory_error)?),
+        StartAction::Restart => drop(state.directory.restart(&session.id).await.map_err(directory_error)?),
+        StartAction::Pair => {
+            let pod = state.pod(session)?;
+            let status = state.pods.pair(&pod).await.map_err(|error| state.explain(session, error))?;
+            state.monitor.hear(&session.id, status).await;
+        }
+    }
+    Ok(())
+}
+
+/// Stops a session and keeps everything (`suspended`). Answers when its process has ended.
+#[utoipa::path(
+    post, path = "/api/sessions/{id}/stop", tag = "Sessions", params(("id" = String, Path, description = "Session id")),
+    responses((status = 200, body = SessionState), (status = 404, body = ErrorAnswer, description = "`session_not_found`")),
+)]
+pub async fn stop(State(state): State<AppState>, OwnSession(session): OwnSession) -> Answer {
+    state.directory.suspend(&session.id).await.map_err(directory_error)?;
+    SessionState::of(&state, &session.id)
+}
+
+/// Ends a session's process and starts a new one; a suspended session runs afterwards.
+#[utoipa::path(
+    post, path = "/api/sessions/{id}/restart", tag = "Sessions", params(("id" = String, Path, description = "Session id")),
+    responses((status = 200, body = SessionState), (status = 404, body = ErrorAnswer, description = "`session_not_found`")),
+)]
+pub async fn restart(State(state): State<AppState>, OwnSession(session): OwnSession) -> Answer {
+    state.directory.restart(&session.id).await.map_err(directory_error)?;
+    SessionState::of(&state, &session.id)
+}
+
+/// Removes the device from the account. The session stays (`logged_out`); starting it pairs anew.
+#[utoipa::path(
+    post, path = "/api/sessions/{id}/logout", tag = "Sessions", params(("id" = String, Path, description = "Session id")),
+    responses(
+        (status = 200, body = SessionState),
+        (status = 404, body = ErrorAnswer, description = "`session_not_found`"),
+        (status = 409, body = ErrorAnswer, description = "`session_not_open`"),
+        (status = 503, body = ErrorAnswer, description = "`session_unavailable`"),
+    ),
+)]
+pub async fn logout(State(state): State<AppState>, OwnSession(session): OwnSession) -> Answer {
+    log_out(&state, &session).await?;
+    SessionState::of(&state, &session.id)
+}
+
+async fn log_out(state: &AppState, session: &SessionRecord) -> Result<(), ApiError> {
+    let pod = state.pod(session)?;
+    let status = state.pods.logout(&pod).await.map_err(|error| state.explain(session, error))?;
+    state.monitor.hear(&session.id, status).await;
+    Ok(())
+}
+
+/// Removes the device from the account if the session is connected; tells whether it did.
+pub async fn log_out_if_possible(state: &AppState, session: &SessionRecord) -> bool {
+    let done = log_out(state, session).await;
+    if let Err(error) = &done {
+        tracing::info!(session = %session.id, %error, "the device could not be logged out before its removal");
+    }
+    done.is_ok()
+}

@@ -1,0 +1,139 @@
+//! Socket.IO: whoever may see a session can join its room and hears what happens in it.
+//!
+//! Comes in: connections with a key, and what the monitor tells. Goes out: events. A room is a session's UID, not its name:
+//! a session that somebody else makes later under the same name is another room.
+
+mod speak;
+
+use std::sync::Arc;
+
+use axum::http::HeaderMap;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use session_api::ErrorBody;
+use socketioxide::extract::{AckSender, Data, SocketRef, TryData};
+use socketioxide::handler::ConnectHandler as _;
+use socketioxide::layer::SocketIoLayer;
+use socketioxide::{SocketIo, SocketIoBuilder};
+use tokio::sync::mpsc;
+
+use crate::app::AppState;
+use crate::error::ApiError;
+use crate::extract::API_KEY;
+use crate::keys::{Caller, Keys};
+use crate::monitor::Told;
+
+/// Largest packet of a client, in bytes.
+const MAX_PACKET: u64 = 100_000;
+/// Most rooms that one client may be in.
+const MAX_ROOMS: usize = 1000;
+
+/// `auth` of the handshake.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Auth {
+    api_key: Option<String>,
+}
+
+/// What `join` and `leave` carry.
+#[derive(Debug, Deserialize)]
+struct Room {
+    room: String,
+}
+
+/// No valid key: the client gets `connect_error` with this message.
+#[derive(Debug, thiserror::Error)]
+#[error("unauthorized")]
+struct Unauthorized;
+
+/// The layer that answers `/socket.io`, and the handle that emits.
+pub fn layer(state: &AppState) -> (SocketIoLayer, SocketIo) {
+    let packet = usize::try_from(MAX_PACKET).unwrap_or(usize::MAX);
+    let (layer, io) = SocketIoBuilder::new()
+        .max_payload(MAX_PACKET)
+        .ws_max_message_size(packet)
+        .ws_max_frame_size(packet)
+        .build_layer();
+    let (admit_state, state) = (state.clone(), state.clone());
+    let admit = async move |socket: SocketRef, TryData(auth): TryData<Auth>| {
+        caller(&admit_state.keys, &socket.req_parts().headers, auth.unwrap_or_default())
+            .map(drop)
+            .ok_or(Unauthorized)
+    };
+    let connect = async move |socket: SocketRef, TryData(auth): TryData<Auth>| {
+        let auth = auth.unwrap_or_default();
+        if let Some(caller) = caller(&state.keys, &socket.req_parts().headers, auth) {
+            welcome(&socket, state, Arc::new(caller));
+        }
+    };
+    io.ns("/", connect.with(admit));
+    (layer, io)
+}
+
+fn caller(keys: &Keys, headers: &HeaderMap, auth: Auth) -> Option<Caller> {
+    let header = || headers.get(API_KEY).and_then(|key| key.to_str().ok()).map(str::to_owned);
+    keys.authenticate(&auth.api_key.or_else(header)?)
+}
+
+/// Lets a client join and leave rooms.
+fn welcome(socket: &SocketRef, state: AppState, caller: Arc<Caller>) {
+    state.metrics.socket(true);
+    let metrics = Arc::clone(&state.metrics);
+    socket.on_disconnect(async move || metrics.socket(false));
+    let (join_state, join_caller) = (state.clone(), Arc::clone(&caller));
+    socket.on("join", async move |socket: SocketRef, TryData(room): TryData<Room>, ack: AckSender| {
+        let joined = match room {
+            Ok(Room { room }) => join(&socket, &join_state, &join_caller, &room),
+            Err(_) => Err(ApiError::InvalidBody {
+                field: "room".to_owned(),
+                problem: "a session id is needed".to_owned(),
+            }),
+        };
+        acknowledge(ack, joined.as_ref().err());
+        if let Ok(session) = joined {
+            speak::present(&socket, &join_state, &session).await;
+        }
+    });
+    socket.on("leave", async move |socket: SocketRef, Data(Room { room }): Data<Room>, ack: AckSender| {
+        let left = state.session(&caller, &room).map(|session| socket.leave(session.uid));
+        acknowledge(ack, left.err().as_ref());
+    });
+}
+
+fn join(
+    socket: &SocketRef,
+    state: &AppState,
+    caller: &Caller,
+    room: &str,
+) -> Result<crate::directory::SessionRecord, ApiError> {
+    let session = state.session(caller, room)?;
+    if socket.rooms().len() >= MAX_ROOMS {
+        let problem = format!("a client may be in {MAX_ROOMS} rooms");
+        return Err(ApiError::InvalidBody { field: "room".to_owned(), problem });
+    }
+    socket.join(session.uid.clone());
+    Ok(session)
+}
+
+/// `{ok: true}`, or the error envelope.
+fn acknowledge(ack: AckSender, error: Option<&ApiError>) {
+    let answer: Value = error.map_or_else(|| json!({"ok": true}), |error| envelope(&error.body()));
+    if let Err(error) = ack.send(&answer) {
+        tracing::debug!(%error, "a client is gone before its acknowledgement");
+    }
+}
+
+fn envelope(body: &ErrorBody) -> Value {
+    serde_json::to_value(body).unwrap_or_default()
+}
+
+/// Tells the rooms what the monitor tells. Ends with the monitor.
+pub async fn speak(io: SocketIo, mut told: mpsc::Receiver<Told>) {
+    while let Some(told) = told.recv().await {
+        for (event, data) in speak::words(&told) {
+            if let Err(error) = io.to(told.uid.clone()).emit(event, &data).await {
+                tracing::debug!(session = %told.id, %error, "a listener did not take an event");
+            }
+        }
+    }
+}
