@@ -1,0 +1,204 @@
+//! The one task that owns the session: input → [`state::step`] → effects, and the handle that the rest of the process talks to.
+//!
+//! All writes of a round are committed in one transaction before anything else of that round happens, so nobody hears of
+//! what is not on disk. It decides nothing itself.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use session_api::{ConfigPush, EventData, PairingCode, QrCode, SessionStatus};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+use crate::store::{Draft, OutboxRow};
+
+mod disconnect;
+mod effects;
+mod input;
+mod outbox;
+mod pace;
+mod pairing;
+mod run;
+pub(crate) mod state;
+mod view;
+
+pub(crate) use disconnect::Ending;
+pub(crate) use pace::MAX_PACE_MS;
+pub(crate) use run::{Runner, Setup};
+use state::{Outcome, Refusal};
+pub(crate) use view::Identity;
+
+/// Requests that may wait for the session task.
+const MAILBOX: usize = 1_024;
+/// Events that pass by without being kept, per listener.
+const PASSING: usize = 64;
+
+/// Something for the session task.
+#[derive(Debug)]
+pub(crate) enum Letter {
+    /// Stop gracefully.
+    Stop,
+    /// A send, with who waits for it.
+    Send(Draft, oneshot::Sender<Sending>),
+    /// Another request, with who waits for it.
+    Request(Request, oneshot::Sender<Reply>),
+}
+
+/// Requests that are answered with the status, or a pairing code.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// Start pairing.
+    StartPairing,
+    /// Stop pairing.
+    StopPairing,
+    /// A pairing code for this number, digits only.
+    PairingCode(String),
+    /// Remove the device from the account.
+    Logout,
+    /// New configuration.
+    Configure(ConfigPush),
+}
+
+/// Answer to a [`Request`].
+#[derive(Debug)]
+pub(crate) enum Reply {
+    /// Done; the status afterwards.
+    Status(Arc<SessionStatus>),
+    /// The pairing code.
+    Code(Secret<PairingCode>),
+    /// Not done.
+    Refused(Refusal),
+    /// WhatsApp gave no pairing code.
+    NoCode(CodeError),
+}
+
+/// Something that no log may show.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Secret<T>(pub T);
+
+impl<T> std::fmt::Debug for Secret<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// Why WhatsApp gave no pairing code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum CodeError {
+    /// The number cannot be one.
+    InvalidPhone(String),
+    /// One is on show already, for so many milliseconds more.
+    Outstanding(u64),
+    /// Too many were asked for; WhatsApp names a pause, or we do.
+    Throttled(u64),
+    /// The account cannot be linked by code.
+    Unavailable,
+    /// Anything else.
+    Failed(String),
+}
+
+/// What became of a [`Letter::Send`].
+#[derive(Debug)]
+pub(crate) enum Sending {
+    /// It is in the outbox; the receiver hears the outcome.
+    Queued(oneshot::Receiver<Outcome>),
+    /// A send with this id was there; the receiver hears the outcome if it still waits.
+    Known(OutboxRow, Option<oneshot::Receiver<Outcome>>),
+    /// It was not taken.
+    Refused(Refusal),
+}
+
+/// How the rest of the process talks to the session task. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct SessionHandle {
+    mailbox: mpsc::Sender<Letter>,
+    status: watch::Receiver<Arc<SessionStatus>>,
+    qr: watch::Receiver<Option<QrCode>>,
+    passing: broadcast::Sender<PassingEvent>,
+    health: Arc<Health>,
+}
+
+/// An event that is not kept, and when it happened.
+pub(crate) type PassingEvent = (u64, EventData);
+
+/// Signs of life.
+#[derive(Debug, Default)]
+pub(crate) struct Health {
+    heartbeat: AtomicU64,
+    saver_halted: AtomicBool,
+}
+
+impl Health {
+    fn beat(&self) {
+        self.heartbeat.store(now_ms(), Ordering::Relaxed);
+    }
+
+    /// When the session task was last seen working, Unix milliseconds.
+    pub(crate) fn heartbeat(&self) -> u64 {
+        self.heartbeat.load(Ordering::Relaxed)
+    }
+
+    /// Whether the client has given up saving its keys.
+    pub(crate) fn saver_halted(&self) -> bool {
+        self.saver_halted.load(Ordering::Relaxed)
+    }
+}
+
+/// The session task is gone: the process is about to end.
+#[derive(Debug, thiserror::Error)]
+#[error("the session has stopped")]
+pub(crate) struct Stopped;
+
+impl SessionHandle {
+    /// Asks for something.
+    ///
+    /// # Errors
+    /// The session task has ended.
+    pub(crate) async fn request(&self, request: Request) -> Result<Reply, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        self.mailbox.send(Letter::Request(request, reply)).await.map_err(|_| Stopped)?;
+        answer.await.map_err(|_| Stopped)
+    }
+
+    /// Hands a send over.
+    ///
+    /// # Errors
+    /// The session task has ended.
+    pub(crate) async fn send(&self, draft: Draft) -> Result<Sending, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        self.mailbox.send(Letter::Send(draft, reply)).await.map_err(|_| Stopped)?;
+        answer.await.map_err(|_| Stopped)
+    }
+
+    /// Asks the session to stop gracefully.
+    pub(crate) async fn stop(&self) {
+        // A closed mailbox means that it has stopped already.
+        let _stopped = self.mailbox.send(Letter::Stop).await;
+    }
+
+    /// The status, and its changes.
+    pub(crate) fn status(&self) -> watch::Receiver<Arc<SessionStatus>> {
+        self.status.clone()
+    }
+
+    /// The QR code on show.
+    pub(crate) fn qr(&self) -> Option<QrCode> {
+        self.qr.borrow().clone()
+    }
+
+    /// Events that are not kept, from now on.
+    pub(crate) fn passing(&self) -> broadcast::Receiver<PassingEvent> {
+        self.passing.subscribe()
+    }
+
+    /// Signs of life of the session task and the client.
+    pub(crate) fn health(&self) -> &Health {
+        &self.health
+    }
+}
+
+/// Unix milliseconds now.
+pub(crate) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,185 @@
+//! Performs the effects of a round that are no writes: the client, and those who wait for answers.
+
+use session_api::{EventData, Reason};
+use tokio::sync::oneshot;
+
+use super::run::{Runner, Ticket};
+use super::state::{Effect, Input, Outcome, Refusal, Signal, Transmission, reason};
+use super::{Reply, Secret, Sending, now_ms};
+use crate::store::{Draft, Progress, Written, wipe};
+use crate::whatsapp::Engine;
+
+impl Runner {
+    /// Performs one effect.
+    pub(super) fn act(&mut self, effect: Effect) {
+        match effect {
+            Effect::StartEngine(generation) => self.start_engine(generation),
+            Effect::StopEngine(generation) => self.stop_engine(generation),
+            Effect::Logout(ticket) => self.log_out(ticket),
+            Effect::RequestCode { ticket, phone } => self.request_code(ticket, phone),
+            Effect::Wipe => self.wipe(),
+            Effect::Transmit { generation, id } => self.transmit(generation, id),
+            Effect::Answer(ticket, result) => self.answer(ticket, result),
+            Effect::Resolve { id, outcome } => self.resolve(&id, &outcome),
+            Effect::Announce(event) => self.announce(event),
+            Effect::Exit => self.done = true,
+            Effect::Write(_) | Effect::Accept(_) => {}
+        }
+    }
+
+    /// Performs an effect of a round whose writes failed: only what depends on nothing that was to be written.
+    pub(super) fn act_uncommitted(&mut self, effect: Effect, why: &Reason) -> Option<Input> {
+        match effect {
+            Effect::StartEngine(_)
+            | Effect::StopEngine(_)
+            | Effect::RequestCode { .. }
+            | Effect::Answer(_, Err(_))
+            | Effect::Announce(_)
+            | Effect::Exit => self.act(effect),
+            Effect::Answer(ticket, Ok(())) | Effect::Logout(ticket) => {
+                self.answer(ticket, Err(Refusal::Store(why.clone())));
+            }
+            Effect::Wipe => return Some(Input::Wiped(Err(why.clone()))),
+            Effect::Transmit { .. } | Effect::Resolve { .. } | Effect::Write(_) | Effect::Accept(_) => {}
+        }
+        None
+    }
+
+    fn start_engine(&mut self, generation: u64) {
+        let Some(store) = self.setup.store.clone() else { return };
+        let engine = Engine::start(self.setup.engine.clone(), generation, store, self.to_self.clone());
+        self.engine = Some(engine);
+        self.setup.metrics.connects.inc();
+    }
+
+    fn stop_engine(&mut self, generation: u64) {
+        match self.engine.take().filter(|engine| engine.generation() == generation) {
+            Some(engine) => engine.stop(),
+            None => self.tell(Input::Engine { generation, signal: Signal::Gone }),
+        }
+    }
+
+    fn log_out(&mut self, ticket: u64) {
+        let Some(Ticket::Request(reply)) = self.tickets.remove(&ticket) else { return };
+        let Some(engine) = self.engine.clone() else {
+            self.answers.push((reply, Err(Refusal::NotReady)));
+            return;
+        };
+        let mut status = self.status_seen();
+        tokio::spawn(async move {
+            engine.log_out().await;
+            // The state follows from what the client says; give it a moment to show.
+            let gone = status.wait_for(|status| status.state == session_api::SessionState::LoggedOut);
+            let _seen = tokio::time::timeout(std::time::Duration::from_secs(5), gone).await.is_ok();
+            let shown = std::sync::Arc::clone(&status.borrow());
+            // Nobody may wait any more.
+            let _gone = reply.send(Reply::Status(shown));
+        });
+    }
+
+    fn request_code(&mut self, ticket: u64, phone: String) {
+        let Some(Ticket::Request(reply)) = self.tickets.remove(&ticket) else { return };
+        let Some(engine) = self.engine.clone() else {
+            self.answers.push((reply, Err(Refusal::NotReady)));
+            return;
+        };
+        let to_self = self.to_self.clone();
+        tokio::spawn(async move {
+            let answer = match engine.pairing_code(phone).await {
+                Ok(code) => {
+                    let signal = Signal::Code(Secret(code.clone()));
+                    let _stopped = to_self.send(Input::Engine { generation: engine.generation(), signal });
+                    Reply::Code(Secret(code))
+                }
+                Err(error) => Reply::NoCode(error),
+            };
+            let _gone = reply.send(answer);
+        });
+    }
+
+    fn wipe(&self) {
+        let (directory, to_self) = (self.setup.data_dir.clone(), self.to_self.clone());
+        tokio::task::spawn_blocking(move || {
+            let result = wipe(&directory).map_err(|error| {
+                reason("store_unwritable", format!("the old credentials cannot be deleted: {error}"))
+            });
+            let _stopped = to_self.send(Input::Wiped(result));
+        });
+    }
+
+    fn transmit(&self, generation: u64, id: String) {
+        let (Some(engine), Some(store)) = (self.engine.clone(), self.setup.store.clone()) else { return };
+        let (to_self, metrics) = (self.to_self.clone(), std::sync::Arc::clone(&self.setup.metrics));
+        tokio::spawn(async move {
+            let wanted = id.clone();
+            let stored = tokio::task::spawn_blocking(move || store.message(&wanted)).await;
+            let result = match stored {
+                Ok(Ok(Some((to, message)))) => engine.transmit(&id, &to, &message).await,
+                Ok(Ok(None)) => {
+                    Transmission::Impossible(reason("not_stored", "the message is not in the store"))
+                }
+                Ok(Err(_)) | Err(_) => Transmission::Failed,
+            };
+            metrics.transmitted(&result);
+            let _stopped =
+                to_self.send(Input::Engine { generation, signal: Signal::Transmitted { id, result } });
+        });
+    }
+
+    fn answer(&mut self, ticket: u64, result: Result<(), Refusal>) {
+        match (self.tickets.remove(&ticket), result) {
+            (Some(Ticket::Request(reply)), result) => self.answers.push((reply, result)),
+            (Some(Ticket::Send(_, reply)), Err(refusal)) => Self::refuse_send(reply, refusal),
+            (Some(Ticket::Send(..)), Ok(())) | (None, _) => {}
+        }
+    }
+
+    pub(super) fn refuse_send(reply: oneshot::Sender<Sending>, refusal: Refusal) {
+        // Nobody may wait any more.
+        let _gone = reply.send(Sending::Refused(refusal));
+    }
+
+    /// A send was committed: tells who waits, and the state if the send is new.
+    pub(super) fn taken(
+        &mut self,
+        (draft, reply): (Draft, oneshot::Sender<Sending>),
+        written: Written,
+    ) -> Option<Input> {
+        let (answer, input) = match written {
+            Written::Known(row) if row.progress != Progress::Queued => (Sending::Known(row, None), None),
+            Written::Known(row) => (Sending::Known(row, Some(self.listen(draft.id))), None),
+            Written::Accepted | Written::Done => {
+                self.setup.metrics.accepted.inc();
+                let stored = Input::Stored { id: draft.id.clone(), to: draft.to };
+                (Sending::Queued(self.listen(draft.id)), Some(stored))
+            }
+        };
+        let _gone = reply.send(answer);
+        input
+    }
+
+    fn listen(&mut self, id: String) -> oneshot::Receiver<Outcome> {
+        let (outcome, heard) = oneshot::channel();
+        let waiting = self.waiting.entry(id).or_default();
+        waiting.retain(|sender| !sender.is_closed());
+        waiting.push(outcome);
+        heard
+    }
+
+    fn resolve(&mut self, id: &str, outcome: &Outcome) {
+        self.setup.metrics.settled(outcome);
+        for waiting in self.waiting.remove(id).unwrap_or_default() {
+            let _gone = waiting.send(outcome.clone());
+        }
+    }
+
+    fn announce(&self, event: EventData) {
+        // Nobody may listen.
+        let _listeners = self.passing.send((now_ms(), event));
+    }
+
+    fn tell(&self, input: Input) {
+        // The task hears itself as long as it runs.
+        let _stopped = self.to_self.send(input);
+    }
+}

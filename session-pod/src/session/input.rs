@@ -1,0 +1,321 @@
+//! What each input does to the state, apart from what follows from the state itself (`State::reconcile`). Pure.
+
+use session_api::{Account, ConfigPush, EventData, Reason, SessionState};
+
+use super::outbox::Outbox;
+use super::pairing::Start;
+use super::state::{
+    Ask, Effect, Engine, Input, Outcome, Refusal, Signal, State, Storage, Transmission, may_start, qr_code,
+    reason,
+};
+use super::{Secret, disconnect::Ending, pairing};
+use crate::store::{Link, Progress, Queued, Write};
+
+/// Takes one input.
+pub(super) fn take(state: &mut State, input: Input, now: u64) -> Vec<Effect> {
+    match input {
+        Input::Engine { generation, signal } => match state.engine {
+            Engine::Running(current) | Engine::Stopping(current) if current == generation => {
+                heard(state, signal, now)
+            }
+            Engine::Off | Engine::Running(_) | Engine::Stopping(_) => Vec::new(),
+        },
+        Input::Ask { ticket, ask } => asked(state, ticket, ask, now),
+        Input::Stored { id, to } => {
+            state.outbox.push(id, to);
+            Vec::new()
+        }
+        Input::StorageFailed(why) => storage_failed(state, why, now),
+        Input::StorageBack(queued) => {
+            storage_back(state, queued, now);
+            Vec::new()
+        }
+        Input::Wiped(result) => wiped(state, result, now),
+        Input::Stop => {
+            if state.stop_at.is_none() {
+                state.stop_at = Some(now + super::state::DRAIN_MS);
+                state.enter(SessionState::Stopping, None, now);
+            }
+            Vec::new()
+        }
+        Input::Tick => Vec::new(),
+    }
+}
+
+fn storage_failed(state: &mut State, why: Reason, now: u64) -> Vec<Effect> {
+    if state.storage != Storage::Writable {
+        return Vec::new();
+    }
+    state.storage = Storage::Unwritable(why.clone());
+    state.outbox.put_all_back();
+    if !state.phase.is_terminal() {
+        state.enter(SessionState::Failed, Some(why), now);
+    }
+    Vec::new()
+}
+
+fn storage_back(state: &mut State, queued: Vec<Queued>, now: u64) {
+    let Storage::Unwritable(why) = std::mem::replace(&mut state.storage, Storage::Writable) else { return };
+    state.outbox = Outbox::load(queued);
+    if state.reason.as_ref() == Some(&why) {
+        state.restart_now();
+        state.enter(SessionState::Starting, None, now);
+    }
+}
+
+fn wiped(state: &mut State, result: Result<(), Reason>, now: u64) -> Vec<Effect> {
+    state.wiping = false;
+    match result {
+        Ok(()) => {
+            state.link = Link::Unpaired;
+            state.credentials_lost = false;
+            state.restart_now();
+            vec![Effect::Write(Write::Link(Link::Unpaired))]
+        }
+        Err(why) => storage_failed(state, why, now),
+    }
+}
+
+fn heard(state: &mut State, signal: Signal, now: u64) -> Vec<Effect> {
+    match signal {
+        Signal::Dialing => {
+            if state.connected {
+                lost(
+                    state,
+                    reason("connection_lost", "the connection to WhatsApp is gone; reconnecting"),
+                    now,
+                );
+            }
+        }
+        Signal::DialFailed(why) => state.reason = Some(why),
+        Signal::Disconnected(why) => lost(state, why, now),
+        Signal::Qr { qr, valid_ms } => return show_qr(state, qr, valid_ms, now),
+        Signal::QrExhausted => {
+            state.codes.qr = None;
+            state.codes.exhausted = true;
+        }
+        Signal::Code(Secret(code)) => {
+            let announced = EventData::PairingCode { code: code.code.clone(), expires_at: code.expires_at };
+            state.codes.code = Some(code);
+            return vec![Effect::Announce(announced)];
+        }
+        Signal::PairFailed(why) => state.reason = Some(why),
+        Signal::Paired(me) => return paired(state, me, now),
+        Signal::Connected(me) => return connected(state, me, now),
+        Signal::Ended(ending) => return ended(state, &ending, now),
+        Signal::Ack { id, refused } => return acknowledged(state, id, refused),
+        Signal::Receipt { ids, progress } => return receipt(state, ids, progress),
+        Signal::Transmitted { id, result } => return transmitted(state, id, result, now),
+        Signal::Gone => state.engine_gone(false, now),
+        Signal::Broken { reason, passing: true } => {
+            state.engine_gone(true, now);
+            state.reason = Some(reason);
+        }
+        Signal::Broken { reason, passing: false } => {
+            state.engine_gone(true, now);
+            state.storage = Storage::Broken;
+            state.enter(SessionState::Failed, Some(reason), now);
+        }
+    }
+    Vec::new()
+}
+
+fn lost(state: &mut State, why: Reason, now: u64) {
+    state.connected = false;
+    state.outbox.put_all_back();
+    state.codes.clear();
+    match state.phase {
+        SessionState::Open => state.enter(SessionState::Reconnecting, Some(why), now),
+        SessionState::Starting | SessionState::AwaitingPairing | SessionState::Reconnecting => {
+            state.reason = Some(why);
+        }
+        SessionState::LoggedOut
+        | SessionState::Replaced
+        | SessionState::Banned
+        | SessionState::Outdated
+        | SessionState::QrExpired
+        | SessionState::PasskeyRequired
+        | SessionState::Failed
+        | SessionState::Stopping => {}
+    }
+}
+
+fn show_qr(state: &mut State, qr: String, valid_ms: u64, now: u64) -> Vec<Effect> {
+    if state.link != Link::Unpaired || state.phase.is_terminal() {
+        return Vec::new();
+    }
+    let code = qr_code(qr, valid_ms, now);
+    let announced = EventData::Qr { qr: code.qr.clone(), expires_at: code.expires_at };
+    state.codes.qr = Some(code);
+    state.codes.exhausted = false;
+    state.enter(SessionState::AwaitingPairing, None, now);
+    vec![Effect::Announce(announced)]
+}
+
+fn paired(state: &mut State, me: Account, now: u64) -> Vec<Effect> {
+    state.stop_codes();
+    state.link = Link::Paired { me: me.clone() };
+    state.me = Some(me);
+    state.enter(SessionState::Starting, None, now);
+    vec![Effect::Write(Write::Link(state.link.clone()))]
+}
+
+fn connected(state: &mut State, me: Account, now: u64) -> Vec<Effect> {
+    if state.phase.is_terminal() {
+        return Vec::new();
+    }
+    state.stop_codes();
+    state.connected_again();
+    let link = Link::Paired { me: me.clone() };
+    let mut effects = Vec::new();
+    if state.link != link {
+        state.link = link.clone();
+        effects.push(Effect::Write(Write::Link(link)));
+    }
+    state.me = Some(me.clone());
+    state.enter(SessionState::Open, None, now);
+    if !std::mem::replace(&mut state.announced, true) {
+        effects.push(Effect::Write(Write::Append(EventData::SessionOpen { me })));
+    }
+    effects
+}
+
+/// A terminal end, unless the session is at one already: the first cause counts.
+fn ended(state: &mut State, ending: &Ending, now: u64) -> Vec<Effect> {
+    let removed = matches!(ending, Ending::Removed { .. } | Ending::LoggedOutByUs);
+    if state.phase.is_terminal() || (removed && state.link == Link::Removed) {
+        return Vec::new();
+    }
+    state.end(ending, now)
+}
+
+fn acknowledged(state: &mut State, id: String, refused: Option<String>) -> Vec<Effect> {
+    if !state.outbox.settle(&id) {
+        return Vec::new();
+    }
+    match refused {
+        None => vec![
+            Effect::Write(Write::Acked { id: id.clone() }),
+            Effect::Resolve { id, outcome: Outcome::Sent },
+        ],
+        Some(code) => {
+            let message = format!("WhatsApp's server refused the message (code {code})");
+            state.give_up(id, reason(&format!("nack_{code}"), message))
+        }
+    }
+}
+
+/// A receipt proves that the server has the message, even if its acknowledgement was lost.
+fn receipt(state: &mut State, ids: Vec<String>, progress: Progress) -> Vec<Effect> {
+    let known: Vec<String> = ids.iter().filter(|id| state.outbox.settle(id)).cloned().collect();
+    let resolve = known.into_iter().map(|id| Effect::Resolve { id, outcome: Outcome::Sent });
+    std::iter::once(Effect::Write(Write::Progress { ids, progress })).chain(resolve).collect()
+}
+
+fn transmitted(state: &mut State, id: String, result: Transmission, now: u64) -> Vec<Effect> {
+    match result {
+        Transmission::Written => state.outbox.written(&id, now),
+        Transmission::Disconnected => {
+            if state.connected {
+                return failed_try(state, &id, now);
+            }
+            state.outbox.put_back(&id);
+        }
+        Transmission::Failed => return failed_try(state, &id, now),
+        Transmission::Impossible(why) => return state.give_up(id, why),
+    }
+    Vec::new()
+}
+
+fn failed_try(state: &mut State, id: &str, now: u64) -> Vec<Effect> {
+    let verdict = state.outbox.failed(id, now);
+    verdict.map(|verdict| state.judge(verdict)).unwrap_or_default()
+}
+
+fn asked(state: &mut State, ticket: u64, ask: Ask, now: u64) -> Vec<Effect> {
+    let answer = |result| vec![Effect::Answer(ticket, result)];
+    if state.stop_at.is_some() {
+        return answer(Err(Refusal::Stopping));
+    }
+    match ask {
+        Ask::Send => match state.admits_send() {
+            Ok(()) => vec![Effect::Accept(ticket)],
+            Err(refusal) => answer(Err(refusal)),
+        },
+        Ask::StartPairing => start_pairing(state, ticket, now),
+        Ask::StopPairing => stop_pairing(state, ticket, now),
+        Ask::PairingCode { phone } => match (state.engine, state.phase) {
+            (_, _) if state.is_paired() => answer(Err(Refusal::AlreadyPaired)),
+            (Engine::Running(_), SessionState::AwaitingPairing) => {
+                vec![Effect::RequestCode { ticket, phone }]
+            }
+            (_, phase) if phase.is_terminal() => answer(Err(Refusal::NotOpen(phase))),
+            (Engine::Off | Engine::Running(_) | Engine::Stopping(_), _) => answer(Err(Refusal::NotReady)),
+        },
+        Ask::Logout if state.connected => vec![Effect::Logout(ticket)],
+        Ask::Logout => answer(Err(Refusal::NotOpen(state.phase))),
+        Ask::Configure(push) => configure(state, ticket, push),
+    }
+}
+
+fn configure(state: &mut State, ticket: u64, push: ConfigPush) -> Vec<Effect> {
+    let answer = Effect::Answer(ticket, Ok(()));
+    if state.config_hash.as_deref() == Some(&push.hash) {
+        return vec![answer];
+    }
+    if let Storage::Unwritable(why) = &state.storage {
+        return vec![Effect::Answer(ticket, Err(Refusal::Store(why.clone())))];
+    }
+    let write = Write::Config { hash: push.hash.clone(), policy: push.policy.clone() };
+    state.config_hash = Some(push.hash);
+    state.policy = push.policy;
+    vec![Effect::Write(write), answer]
+}
+
+fn start_pairing(state: &mut State, ticket: u64, now: u64) -> Vec<Effect> {
+    let answer = Effect::Answer(ticket, Ok(()));
+    match may_start(state) {
+        Start::AlreadyPaired => vec![Effect::Answer(ticket, Err(Refusal::AlreadyPaired))],
+        Start::Broken => {
+            let why =
+                state.reason.clone().unwrap_or_else(|| reason("store_unwritable", "the store is broken"));
+            vec![Effect::Answer(ticket, Err(Refusal::Store(why)))]
+        }
+        Start::Pair => {
+            if state.phase.is_terminal() {
+                state.restart_now();
+                state.enter(SessionState::Starting, None, now);
+            }
+            vec![answer]
+        }
+        Start::Reconnect => {
+            let mut effects = vec![answer];
+            if let Link::Replaced { me } = &state.link {
+                state.link = Link::Paired { me: me.clone() };
+                effects.insert(0, Effect::Write(Write::Link(state.link.clone())));
+            }
+            state.restart_now();
+            state.enter(SessionState::Starting, None, now);
+            effects
+        }
+        Start::WipeFirst => {
+            state.link = Link::Wiping;
+            state.me = None;
+            let mut effects = vec![Effect::Write(Write::Link(Link::Wiping))];
+            effects.extend(state.give_up_all(&reason("logged_out", "the session was paired anew")));
+            state.enter(SessionState::Starting, None, now);
+            effects.push(answer);
+            effects
+        }
+    }
+}
+
+fn stop_pairing(state: &mut State, ticket: u64, now: u64) -> Vec<Effect> {
+    if !pairing::can_stop(state.phase, &state.link) {
+        return vec![Effect::Answer(ticket, Err(Refusal::NotPairing))];
+    }
+    state.stop_codes();
+    let why = reason("qr_expired", "nobody linked a phone and pairing was stopped. Start pairing to go on");
+    state.enter(SessionState::QrExpired, Some(why), now);
+    vec![Effect::Answer(ticket, Ok(()))]
+}

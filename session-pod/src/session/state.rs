@@ -1,0 +1,587 @@
+//! The session as one pure function: [`step`] takes the state, an input and the time, and gives the next state and the effects.
+//!
+//! No I/O, no clock, no randomness; those come in as values. `session.rs` performs the effects.
+
+use session_api::{Account, ConfigPush, EventData, PairingCode, QrCode, Reason, SessionPolicy, SessionState};
+
+use super::disconnect::{Ending, restart_pause};
+use super::outbox::{Outbox, Verdict};
+use super::pairing::{self, Codes};
+use super::{Secret, input, pace};
+use crate::store::{Link, MAX_QUEUED, Progress, Queued, Write};
+
+/// How long a stop waits for sends that are on the way, milliseconds.
+pub(crate) const DRAIN_MS: u64 = 10_000;
+
+/// The time, and a random number for this step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Now {
+    /// Unix milliseconds.
+    pub ms: u64,
+    /// 0 to 999.
+    pub roll: u32,
+}
+
+/// Everything that the session remembers while it runs.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct State {
+    /// Where the session stands.
+    pub phase: SessionState,
+    /// Since when.
+    pub since: u64,
+    /// Why it is not open, or what went wrong last.
+    pub reason: Option<Reason>,
+    /// What it is linked to.
+    pub link: Link,
+    /// The account as the running client knows it.
+    pub me: Option<Account>,
+    /// Codes that wait for a phone.
+    pub codes: Codes,
+    /// Sends that wait.
+    pub outbox: Outbox,
+    /// How it sends and answers.
+    pub policy: SessionPolicy,
+    /// Hash of the configuration in force.
+    pub config_hash: Option<String>,
+    /// Whether the store takes writes.
+    pub storage: Storage,
+    /// The client.
+    pub engine: Engine,
+    /// Whether the client is logged in right now.
+    pub connected: bool,
+    /// The credentials of a paired session are gone.
+    pub credentials_lost: bool,
+    /// Whether `session_open` was announced since the last terminal state.
+    pub announced: bool,
+    /// When a stop stops waiting.
+    pub stop_at: Option<u64>,
+    /// The stop has nothing to wait for any more.
+    pub drained: bool,
+    /// A wipe is under way.
+    pub wiping: bool,
+    generation: u64,
+    failures: u32,
+    start_at: u64,
+    send_at: u64,
+}
+
+/// The client that speaks WhatsApp's protocol. A finished one cannot be started again; each start is a new generation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Engine {
+    /// None.
+    Off,
+    /// This one.
+    Running(u64),
+    /// This one, on its way out.
+    Stopping(u64),
+}
+
+/// Whether the store takes writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Storage {
+    /// It does.
+    Writable,
+    /// It does not, for a reason that may pass: it is tried again.
+    Unwritable(Reason),
+    /// It is damaged: the session stays as it is until somebody repairs the volume.
+    Broken,
+}
+
+/// What happens to the session.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Input {
+    /// The client of this generation says something.
+    Engine {
+        /// Which client.
+        generation: u64,
+        /// What.
+        signal: Signal,
+    },
+    /// Somebody asks for something and waits at `ticket` for the answer.
+    Ask {
+        /// Where to answer.
+        ticket: u64,
+        /// What.
+        ask: Ask,
+    },
+    /// A send is in the store.
+    Stored {
+        /// Its id.
+        id: String,
+        /// Who gets it.
+        to: String,
+    },
+    /// The store no longer takes writes.
+    StorageFailed(Reason),
+    /// The store takes writes again; these sends wait in it.
+    StorageBack(Vec<Queued>),
+    /// The dead credentials are deleted, or not.
+    Wiped(Result<(), Reason>),
+    /// The process is asked to stop.
+    Stop,
+    /// Time has passed.
+    Tick,
+}
+
+/// What the client says.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Signal {
+    /// It opens a connection.
+    Dialing,
+    /// It could not.
+    DialFailed(Reason),
+    /// A new QR code, valid for so many milliseconds.
+    Qr {
+        /// The text it encodes.
+        qr: String,
+        /// For how long.
+        valid_ms: u64,
+    },
+    /// The QR codes of this connection are used up.
+    QrExhausted,
+    /// A new pairing code.
+    Code(Secret<PairingCode>),
+    /// A phone tried to link and failed.
+    PairFailed(Reason),
+    /// A phone has linked the device.
+    Paired(Account),
+    /// Logged in; messages flow.
+    Connected(Account),
+    /// The connection is gone for a passing reason.
+    Disconnected(Reason),
+    /// The connection is gone for good.
+    Ended(Ending),
+    /// WhatsApp's server acknowledged a message, or refused it with a code.
+    Ack {
+        /// Which.
+        id: String,
+        /// The code of the refusal.
+        refused: Option<String>,
+    },
+    /// Messages came further at the other side.
+    Receipt {
+        /// Which.
+        ids: Vec<String>,
+        /// How far.
+        progress: Progress,
+    },
+    /// A message was written to the wire, or not.
+    Transmitted {
+        /// Which.
+        id: String,
+        /// How it went.
+        result: Transmission,
+    },
+    /// The client is done; nothing more comes from it.
+    Gone,
+    /// The client could not be built.
+    Broken {
+        /// Why.
+        reason: Reason,
+        /// Whether trying again can help.
+        passing: bool,
+    },
+}
+
+/// How writing a message went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Transmission {
+    /// It is on the wire.
+    Written,
+    /// There was no connection.
+    Disconnected,
+    /// It did not work; it may the next time.
+    Failed,
+    /// It can never work.
+    Impossible(Reason),
+}
+
+/// What people ask for.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Ask {
+    /// Take a send.
+    Send,
+    /// Start pairing.
+    StartPairing,
+    /// Stop pairing.
+    StopPairing,
+    /// Get a pairing code for this number.
+    PairingCode {
+        /// Digits only.
+        phone: String,
+    },
+    /// Remove the device from the account.
+    Logout,
+    /// New configuration.
+    Configure(ConfigPush),
+}
+
+/// Why something that was asked for is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The session is not connected and will not be until somebody acts.
+    NotOpen(SessionState),
+    /// The process is stopping.
+    Stopping,
+    /// Too many sends wait.
+    QueueFull,
+    /// It is paired already.
+    AlreadyPaired,
+    /// It is not pairing.
+    NotPairing,
+    /// No connection carries the request yet.
+    NotReady,
+    /// The store is broken or cannot be written.
+    Store(Reason),
+}
+
+/// What became of a send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// WhatsApp's server has it.
+    Sent,
+    /// It was given up.
+    Failed(Reason),
+}
+
+/// What is to be done. All writes of a round are committed together, before anything else is done.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Effect {
+    /// Change the store.
+    Write(Write),
+    /// Put the send that waits at this ticket into the store.
+    Accept(u64),
+    /// Build a client and run it.
+    StartEngine(u64),
+    /// End the client gracefully.
+    StopEngine(u64),
+    /// Ask the client to remove the device from the account, then answer.
+    Logout(u64),
+    /// Ask the client for a pairing code, then answer.
+    RequestCode {
+        /// Where to answer.
+        ticket: u64,
+        /// Digits only.
+        phone: String,
+    },
+    /// Delete the credentials.
+    Wipe,
+    /// Write this message to the wire.
+    Transmit {
+        /// By which client.
+        generation: u64,
+        /// Which message.
+        id: String,
+    },
+    /// Answer.
+    Answer(u64, Result<(), Refusal>),
+    /// Tell those who wait for this send.
+    Resolve {
+        /// Which.
+        id: String,
+        /// What became of it.
+        outcome: Outcome,
+    },
+    /// Tell those who listen right now.
+    Announce(EventData),
+    /// The process can end.
+    Exit,
+}
+
+/// What the process found when it started.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Found {
+    /// What the session is linked to.
+    pub link: Link,
+    /// Whether whatsapp-rust's file holds a paired device.
+    pub credentials: bool,
+    /// Whether the session's own file is new.
+    pub fresh: bool,
+    /// Sends that wait.
+    pub queued: Vec<Queued>,
+    /// Configuration that was pushed last.
+    pub config: Option<(String, SessionPolicy)>,
+}
+
+impl State {
+    fn new(now: u64) -> Self {
+        Self {
+            phase: SessionState::Starting,
+            since: now,
+            reason: None,
+            link: Link::Unpaired,
+            me: None,
+            codes: Codes::default(),
+            outbox: Outbox::default(),
+            policy: SessionPolicy::default(),
+            config_hash: None,
+            storage: Storage::Writable,
+            engine: Engine::Off,
+            connected: false,
+            credentials_lost: false,
+            announced: false,
+            stop_at: None,
+            drained: false,
+            wiping: false,
+            generation: 0,
+            failures: 0,
+            start_at: 0,
+            send_at: 0,
+        }
+    }
+
+    /// The state of a process whose store cannot be used.
+    pub(crate) fn broken(reason: Reason, link: Link, now: u64) -> Self {
+        let me = link.account().cloned();
+        let storage = Storage::Broken;
+        Self { phase: SessionState::Failed, reason: Some(reason), storage, link, me, ..Self::new(now) }
+    }
+
+    /// The state of a process that has opened its store.
+    pub(crate) fn boot(found: Found, now: u64) -> Self {
+        let (config_hash, policy) = found.config.unzip();
+        let me = found.link.account().cloned();
+        let state = Self {
+            outbox: Outbox::load(found.queued),
+            policy: policy.unwrap_or_default(),
+            config_hash,
+            me,
+            ..Self::new(now)
+        };
+        let terminal = |ending: &Ending| ending.verdict();
+        let (link, verdict) = match (found.link, found.credentials) {
+            (Link::Unpaired, true) if found.fresh => (Link::Unpaired, Some(lost_session_store())),
+            (link @ (Link::Paired { .. } | Link::Replaced { .. }), false) => (link, Some(lost_credentials())),
+            (link @ Link::Replaced { .. }, true) => (link, Some(terminal(&Ending::Replaced))),
+            (Link::Removed, _) => (Link::Removed, Some(terminal(&Ending::Removed { locked: false }))),
+            (link, _) => (link, None),
+        };
+        let credentials_lost = verdict.as_ref().is_some_and(|(state, _)| *state == SessionState::Failed);
+        let (phase, reason) = match verdict {
+            Some((phase, reason)) => (phase, Some(reason)),
+            None => (SessionState::Starting, None),
+        };
+        Self { link, phase, reason, credentials_lost, ..state }
+    }
+
+    /// Whether the store holds the credentials of a paired device.
+    pub(crate) fn is_paired(&self) -> bool {
+        self.link.account().is_some() && !self.credentials_lost
+    }
+
+    /// When the state is to be looked at again without an input.
+    pub(crate) fn wake_at(&self, now: u64) -> Option<u64> {
+        let sends = (self.connected && self.storage == Storage::Writable)
+            .then(|| self.outbox.wake_at(now).map(|at| at.max(self.send_at)))
+            .flatten();
+        let start = (self.wants_engine() && self.engine == Engine::Off).then_some(self.start_at);
+        sends.into_iter().chain(start).chain(self.codes.wake_at()).chain(self.stop_at).min()
+    }
+
+    pub(super) fn enter(&mut self, phase: SessionState, reason: Option<Reason>, now: u64) {
+        let phase = if self.stop_at.is_some() { SessionState::Stopping } else { phase };
+        if self.phase != phase {
+            self.phase = phase;
+            self.since = now;
+        }
+        self.reason = reason;
+    }
+
+    fn wants_engine(&self) -> bool {
+        !self.phase.is_terminal()
+            && self.storage == Storage::Writable
+            && self.link != Link::Wiping
+            && !self.drained
+    }
+
+    /// Whether a stop has nothing to wait for.
+    fn is_drained(&self, now: u64) -> bool {
+        self.stop_at.is_some_and(|at| now >= at || !self.connected || !self.outbox.is_busy(now))
+    }
+
+    /// The session comes to a terminal end.
+    pub(super) fn end(&mut self, ending: &Ending, now: u64) -> Vec<Effect> {
+        let (phase, reason) = ending.verdict();
+        self.connected = false;
+        self.codes.clear();
+        let mut effects = Vec::new();
+        if phase == SessionState::LoggedOut {
+            self.link = Link::Removed;
+            self.me = None;
+            effects.push(Effect::Write(Write::Link(Link::Removed)));
+            effects.extend(self.give_up_all(&reason));
+        }
+        if let (SessionState::Replaced, Link::Paired { me }) = (phase, &self.link) {
+            self.link = Link::Replaced { me: me.clone() };
+            effects.push(Effect::Write(Write::Link(self.link.clone())));
+        }
+        if std::mem::take(&mut self.announced) {
+            let closed = EventData::SessionClosed { state: phase, reason: Some(reason.clone()) };
+            effects.push(Effect::Write(Write::Append(closed)));
+        }
+        self.enter(phase, Some(reason), now);
+        effects
+    }
+
+    pub(super) fn give_up_all(&mut self, reason: &Reason) -> Vec<Effect> {
+        let ids = self.outbox.clear();
+        if ids.is_empty() {
+            return Vec::new();
+        }
+        let write = Effect::Write(Write::FailedAll { reason: reason.clone() });
+        let outcome = || Outcome::Failed(reason.clone());
+        let resolve = ids.into_iter().map(|id| Effect::Resolve { id, outcome: outcome() });
+        std::iter::once(write).chain(resolve).collect()
+    }
+
+    pub(super) fn give_up(&mut self, id: String, reason: Reason) -> Vec<Effect> {
+        self.outbox.settle(&id);
+        vec![
+            Effect::Write(Write::Failed { id: id.clone(), reason: reason.clone() }),
+            Effect::Resolve { id, outcome: Outcome::Failed(reason) },
+        ]
+    }
+
+    pub(super) fn judge(&mut self, verdict: Verdict) -> Vec<Effect> {
+        match verdict {
+            Verdict::Again { id, attempts } => vec![Effect::Write(Write::Attempts { id, attempts })],
+            Verdict::GiveUp { id } => self.give_up(
+                id,
+                reason("not_acknowledged", "WhatsApp did not acknowledge the message after several tries"),
+            ),
+        }
+    }
+
+    pub(super) fn stop_codes(&mut self) {
+        self.codes.clear();
+    }
+
+    pub(super) fn restart_now(&mut self) {
+        self.failures = 0;
+        self.start_at = 0;
+    }
+
+    pub(super) fn engine_gone(&mut self, failed: bool, now: u64) {
+        self.engine = Engine::Off;
+        self.connected = false;
+        self.codes.clear();
+        self.outbox.put_all_back();
+        self.failures = if failed { self.failures + 1 } else { 0 };
+        self.start_at = now + restart_pause(self.failures);
+    }
+
+    pub(super) fn connected_again(&mut self) {
+        self.failures = 0;
+        self.connected = true;
+        self.outbox.put_all_back();
+    }
+
+    pub(super) fn admits_send(&self) -> Result<(), Refusal> {
+        if self.stop_at.is_some() {
+            return Err(Refusal::Stopping);
+        }
+        if let Storage::Unwritable(reason) = &self.storage {
+            return Err(Refusal::Store(reason.clone()));
+        }
+        if self.phase.is_terminal() || !self.is_paired() {
+            return Err(Refusal::NotOpen(self.phase));
+        }
+        if self.outbox.depth() as u64 >= MAX_QUEUED {
+            return Err(Refusal::QueueFull);
+        }
+        Ok(())
+    }
+
+    /// Brings the client and the queue in line with what the state asks for.
+    fn reconcile(&mut self, now: Now) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        if self.codes.expire(now.ms)
+            && let Engine::Running(generation) = self.engine
+        {
+            self.codes.clear();
+            self.engine = Engine::Stopping(generation);
+            effects.push(Effect::StopEngine(generation));
+        }
+        self.drained |= self.is_drained(now.ms);
+        match self.engine {
+            Engine::Running(generation) if !self.wants_engine() => {
+                self.engine = Engine::Stopping(generation);
+                self.connected = false;
+                effects.push(Effect::StopEngine(generation));
+            }
+            Engine::Off if self.drained => effects.push(Effect::Exit),
+            Engine::Off if self.link == Link::Wiping && !self.wiping && self.storage == Storage::Writable => {
+                self.wiping = true;
+                effects.push(Effect::Wipe);
+            }
+            Engine::Off if self.wants_engine() && self.start_at <= now.ms => {
+                self.generation += 1;
+                self.engine = Engine::Running(self.generation);
+                effects.push(Effect::StartEngine(self.generation));
+            }
+            Engine::Off | Engine::Running(_) | Engine::Stopping(_) => {}
+        }
+        effects.extend(self.pump(now));
+        effects
+    }
+
+    /// Sends what may go out now, and judges what is overdue.
+    fn pump(&mut self, now: Now) -> Vec<Effect> {
+        let Engine::Running(generation) = self.engine else { return Vec::new() };
+        if !self.connected {
+            return Vec::new();
+        }
+        let overdue = self.outbox.expire(now.ms);
+        let mut effects: Vec<Effect> = overdue.into_iter().flat_map(|verdict| self.judge(verdict)).collect();
+        if self.send_at <= now.ms
+            && let Some(id) = self.outbox.start_next(now.ms)
+        {
+            self.send_at = now.ms + pace::gap(&self.policy, now.roll);
+            effects.push(Effect::Transmit { generation, id });
+        }
+        effects
+    }
+}
+
+/// One step of the session.
+pub(crate) fn step(mut state: State, input: Input, now: Now) -> (State, Vec<Effect>) {
+    let before = (state.phase, state.reason.clone());
+    let mut effects = input::take(&mut state, input, now.ms);
+    effects.extend(state.reconcile(now));
+    if before != (state.phase, state.reason.clone()) {
+        let status = EventData::Status { state: state.phase, reason: state.reason.clone() };
+        effects.push(Effect::Announce(status));
+    }
+    (state, effects)
+}
+
+/// A QR code as it is shown.
+pub(super) fn qr_code(qr: String, valid_ms: u64, now: u64) -> QrCode {
+    QrCode { qr, expires_at: now + valid_ms }
+}
+
+/// A reason from its code and sentence.
+pub(crate) fn reason(code: &str, message: impl Into<String>) -> Reason {
+    Reason { code: code.to_owned(), message: message.into() }
+}
+
+fn lost_credentials() -> (SessionState, Reason) {
+    let message = "the session was paired, but its credentials are gone: the volume was emptied or replaced. \
+                   Restore it, or start pairing to give the old device up";
+    (SessionState::Failed, reason("credentials_lost", message))
+}
+
+fn lost_session_store() -> (SessionState, Reason) {
+    let message = "the volume holds credentials, but the session's own store is gone. \
+                   Restore it, or start pairing to give the old device up";
+    (SessionState::Failed, reason("session_store_lost", message))
+}
+
+/// Whether pairing can be started, by the rules of [`pairing`].
+pub(super) fn may_start(state: &State) -> pairing::Start {
+    let broken = state.storage != Storage::Writable;
+    pairing::start(state.phase, &state.link, state.credentials_lost, broken)
+}
+
+#[cfg(test)]
+mod tests;

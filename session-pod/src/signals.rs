@@ -1,0 +1,64 @@
+//! What asks the process to stop: SIGTERM, SIGINT, or stdin that closes. A second signal ends it at once.
+
+use std::io::Read as _;
+
+use anyhow::Context as _;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
+
+/// Exit code of a process that was told twice.
+const EXIT_AT_ONCE: i32 = 130;
+
+/// Starts to watch. The receiver hears once what it was.
+///
+/// # Errors
+/// The system refuses a signal handler.
+pub(crate) fn watch(stdin: bool) -> anyhow::Result<oneshot::Receiver<&'static str>> {
+    let terminate = signal(SignalKind::terminate()).context("watch for SIGTERM")?;
+    let interrupt = signal(SignalKind::interrupt()).context("watch for SIGINT")?;
+    let (closed, stdin_closed) = mpsc::channel(1);
+    if stdin {
+        // A read of stdin cannot be broken off, so it has a thread of its own that the process need not wait for.
+        std::thread::Builder::new()
+            .name("stdin".to_owned())
+            .stack_size(64 * 1024)
+            .spawn(move || wait_for_end(&closed))
+            .context("start the thread that watches stdin")?;
+    }
+    let (first, heard) = oneshot::channel();
+    tokio::spawn(listen(terminate, interrupt, stdin_closed, first));
+    Ok(heard)
+}
+
+fn wait_for_end(closed: &mpsc::Sender<()>) {
+    let mut ignored = [0; 256];
+    let mut stdin = std::io::stdin().lock();
+    loop {
+        match stdin.read(&mut ignored) {
+            Ok(0) => break,
+            Err(error) if error.kind() != std::io::ErrorKind::Interrupted => break,
+            Ok(_) | Err(_) => {}
+        }
+    }
+    // Nobody listens any more when the process is ending already.
+    let _ending = closed.blocking_send(());
+}
+
+async fn listen(
+    mut terminate: Signal,
+    mut interrupt: Signal,
+    mut stdin_closed: mpsc::Receiver<()>,
+    first: oneshot::Sender<&'static str>,
+) {
+    let why = tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+        Some(()) = stdin_closed.recv() => "stdin closed",
+    };
+    let _running = first.send(why);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    std::process::exit(EXIT_AT_ONCE);
+}

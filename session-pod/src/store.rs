@@ -1,0 +1,325 @@
+//! The session's own SQLite file, `session.db`: outbox, event log, remembered messages, what it is linked to, configuration.
+//!
+//! Comes in: [`Write`]s, committed together or not at all, on disk when the call returns. Goes out: rows.
+//! It must not know WhatsApp's protocol or HTTP; calls block, so call it from blocking threads.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rusqlite::{Connection, OpenFlags};
+use tokio::sync::watch;
+
+mod credentials;
+mod events;
+mod inbound;
+mod meta;
+mod outbox;
+mod retention;
+mod schema;
+
+pub(crate) use credentials::{Credentials, WHATSAPP_FILE, wipe};
+pub(crate) use inbound::{Inbound, Remembered};
+pub(crate) use meta::Link;
+pub(crate) use outbox::{Draft, OutboxRow, Progress, Queued};
+pub(crate) use retention::Limits;
+
+use session_api::{EventData, Reason, SessionPolicy};
+
+/// Name of the file in the data directory.
+pub(crate) const FILE: &str = "session.db";
+
+/// Sends that may wait at a time.
+pub(crate) const MAX_QUEUED: u64 = 10_000;
+
+/// What failed, in words for the person who looks after the volume.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    /// SQLite says that the file is damaged.
+    #[error(
+        "the store {file} is corrupt ({detail}). Nothing was changed: restore it from a backup, or delete the session and pair again"
+    )]
+    Corrupt {
+        /// Which file.
+        file: PathBuf,
+        /// What SQLite found.
+        detail: String,
+    },
+    /// The volume cannot be written.
+    #[error(
+        "the store {file} cannot be written ({detail}): the volume is read-only or belongs to somebody else"
+    )]
+    ReadOnly {
+        /// Which file.
+        file: PathBuf,
+        /// What SQLite said.
+        detail: String,
+    },
+    /// No space left.
+    #[error("the volume of {file} is full")]
+    Full {
+        /// Which file.
+        file: PathBuf,
+    },
+    /// Written by a newer version.
+    #[error("the store {file} has schema {found}, this program knows {known}: run the newer version")]
+    TooNew {
+        /// Which file.
+        file: PathBuf,
+        /// The file's.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+    /// Anything else.
+    #[error("cannot {action} in the store: {source}")]
+    Sql {
+        /// What was being done.
+        action: &'static str,
+        /// Why not.
+        source: rusqlite::Error,
+    },
+}
+
+impl StoreError {
+    /// The reason as the session's status shows it.
+    pub(crate) fn reason(&self) -> Reason {
+        let code = match self {
+            Self::Corrupt { .. } => "store_corrupt",
+            Self::Full { .. } => "disk_full",
+            Self::TooNew { .. } => "store_too_new",
+            Self::ReadOnly { .. } | Self::Sql { .. } => "store_unwritable",
+        };
+        Reason { code: code.to_owned(), message: self.to_string() }
+    }
+}
+
+/// Names the failed action; the kinds of failure that a person must act on get a variant of their own.
+fn during(action: &'static str, file: &Path) -> impl Fn(rusqlite::Error) -> StoreError + use<> {
+    let file = file.to_owned();
+    move |source| {
+        let detail = source.to_string();
+        match source.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
+                StoreError::Corrupt { file: file.clone(), detail }
+            }
+            Some(
+                rusqlite::ErrorCode::ReadOnly
+                | rusqlite::ErrorCode::CannotOpen
+                | rusqlite::ErrorCode::PermissionDenied,
+            ) => StoreError::ReadOnly { file: file.clone(), detail },
+            Some(rusqlite::ErrorCode::DiskFull) => StoreError::Full { file: file.clone() },
+            Some(_) | None => StoreError::Sql { action, source },
+        }
+    }
+}
+
+/// One change. A slice of them is one transaction.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Write {
+    /// A send is taken, unless its id is known.
+    Accept(Draft),
+    /// WhatsApp's server has taken the message.
+    Acked {
+        /// Which.
+        id: String,
+    },
+    /// The message is given up.
+    Failed {
+        /// Which.
+        id: String,
+        /// Why.
+        reason: Reason,
+    },
+    /// Everything that waits is given up.
+    FailedAll {
+        /// Why.
+        reason: Reason,
+    },
+    /// Failed tries of a message so far.
+    Attempts {
+        /// Which.
+        id: String,
+        /// How many.
+        attempts: u32,
+    },
+    /// Messages came further at the other side.
+    Progress {
+        /// Which.
+        ids: Vec<String>,
+        /// How far.
+        progress: Progress,
+    },
+    /// An event for the log.
+    Append(EventData),
+    /// What the session is linked to.
+    Link(Link),
+    /// Configuration that was pushed.
+    Config {
+        /// Its hash.
+        hash: String,
+        /// The policy.
+        policy: SessionPolicy,
+    },
+}
+
+/// What became of one [`Write`].
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Written {
+    /// It is done.
+    Done,
+    /// The send is new and waits in the outbox.
+    Accepted,
+    /// A send with this id was there already.
+    Known(OutboxRow),
+}
+
+/// What a fresh process finds.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Opened {
+    /// How many processes have opened the store, this one included.
+    pub writer_epoch: u64,
+    /// Whether this process created it.
+    pub fresh: bool,
+    /// What the session is linked to.
+    pub link: Link,
+    /// Configuration that was pushed last: hash and policy.
+    pub config: Option<(String, SessionPolicy)>,
+    /// Sends that wait, oldest first.
+    pub queued: Vec<Queued>,
+}
+
+/// The open store. One connection, used by one caller at a time.
+#[derive(Debug)]
+pub(crate) struct Store {
+    connection: Mutex<Connection>,
+    file: PathBuf,
+    limits: Limits,
+    newest: watch::Sender<u64>,
+}
+
+impl Store {
+    /// Opens or creates the store, checks it, and counts this process.
+    ///
+    /// # Errors
+    /// It is damaged, cannot be written, or was written by a newer version. Nothing is changed then.
+    pub(crate) fn open(directory: &Path, limits: Limits) -> Result<(Self, Opened), StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        Self::open_with(directory, limits, flags)
+    }
+
+    fn open_with(directory: &Path, limits: Limits, flags: OpenFlags) -> Result<(Self, Opened), StoreError> {
+        let file = directory.join(FILE);
+        let fresh = !file.exists();
+        let open = during("open the file", &file);
+        let mut connection = Connection::open_with_flags(&file, flags).map_err(&open)?;
+        schema::prepare(&mut connection, &file)?;
+        let opened = meta::count_process(&mut connection, &file, fresh)?;
+        let newest = events::newest(&connection).map_err(during("read the log", &file))?;
+        let store =
+            Self { connection: Mutex::new(connection), file, limits, newest: watch::Sender::new(newest) };
+        Ok((store, opened))
+    }
+
+    /// Commits the changes together. They are on disk when it returns.
+    ///
+    /// # Errors
+    /// Nothing was changed.
+    pub(crate) fn write(&self, writes: &[Write], now: u64) -> Result<Vec<Written>, StoreError> {
+        let written = self.transaction("write", |tx| {
+            writes.iter().map(|write| apply(tx, write, now)).collect::<rusqlite::Result<Vec<_>>>()
+        })?;
+        self.announce()?;
+        Ok(written)
+    }
+
+    /// Whether the store takes a write.
+    ///
+    /// # Errors
+    /// It does not.
+    pub(crate) fn probe(&self, now: u64) -> Result<(), StoreError> {
+        self.transaction("write a probe", |tx| meta::set(tx, "probe", &now.to_string()))
+    }
+
+    /// Number of the newest event; changes when one is added.
+    pub(crate) fn newest(&self) -> watch::Receiver<u64> {
+        self.newest.subscribe()
+    }
+
+    /// Deletes what is past its limits.
+    ///
+    /// # Errors
+    /// Nothing was deleted.
+    pub(crate) fn prune(&self, now: u64) -> Result<(), StoreError> {
+        let limits = self.limits;
+        self.transaction("prune", |tx| retention::prune(tx, limits, now))
+    }
+
+    /// Moves the write-ahead log into the file, before a clean exit.
+    ///
+    /// # Errors
+    /// The log stays; nothing is lost.
+    pub(crate) fn checkpoint(&self) -> Result<(), StoreError> {
+        self.lock()
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+            .map_err(during("checkpoint", &self.file))
+    }
+
+    fn announce(&self) -> Result<(), StoreError> {
+        let newest = self.read("read the log", events::newest)?;
+        self.newest.send_if_modified(|seen| {
+            let changed = newest > *seen;
+            *seen = newest.max(*seen);
+            changed
+        });
+        Ok(())
+    }
+
+    fn read<T>(
+        &self,
+        action: &'static str,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        work(&self.lock()).map_err(during(action, &self.file))
+    }
+
+    fn transaction<T>(
+        &self,
+        action: &'static str,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let failed = during(action, &self.file);
+        let mut connection = self.lock();
+        let tx = connection
+            .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
+            .map_err(&failed)?;
+        let value = work(&tx).map_err(&failed)?;
+        tx.commit().map_err(&failed)?;
+        Ok(value)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn apply(tx: &Connection, write: &Write, now: u64) -> rusqlite::Result<Written> {
+    match write {
+        Write::Accept(draft) => return outbox::accept(tx, draft, now),
+        Write::Acked { id } => {
+            outbox::progress(tx, std::slice::from_ref(id), Progress::ServerAck, now)?;
+        }
+        Write::Progress { ids, progress } => outbox::progress(tx, ids, *progress, now)?,
+        Write::Failed { id, reason } => outbox::fail(tx, id, reason, now)?,
+        Write::FailedAll { reason } => outbox::fail_all(tx, reason, now)?,
+        Write::Attempts { id, attempts } => outbox::attempts(tx, id, *attempts)?,
+        Write::Append(data) => events::append(tx, data, now)?,
+        Write::Link(link) => meta::set_link(tx, link)?,
+        Write::Config { hash, policy } => meta::set_config(tx, hash, policy)?,
+    }
+    Ok(Written::Done)
+}
+
+#[cfg(test)]
+mod tests;

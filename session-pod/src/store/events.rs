@@ -1,0 +1,40 @@
+//! The event log: what happened, in order, to be read again from any place that is still kept.
+
+use rusqlite::{Connection, OptionalExtension, params};
+use session_api::{Event, EventData};
+
+use super::meta::{from_json, to_json};
+use super::{Store, StoreError};
+
+impl Store {
+    /// Events after `after`, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub(crate) fn events(&self, after: u64, limit: usize) -> Result<Vec<Event>, StoreError> {
+        self.read("read the log", |connection| {
+            connection
+                .prepare("SELECT seq, ts, body FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2")?
+                .query_map(params![after, i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
+                    let body: String = row.get(2)?;
+                    Ok(Event { seq: Some(row.get(0)?), ts: row.get(1)?, data: from_json(&body)? })
+                })?
+                .collect()
+        })
+    }
+}
+
+pub(super) fn append(tx: &Connection, data: &EventData, now: u64) -> rusqlite::Result<()> {
+    tx.prepare("INSERT INTO events (ts, body) VALUES (?1, ?2)")?
+        .execute(params![now, to_json(data)?])
+        .map(|_| ())
+}
+
+/// Number of the newest event that ever was, kept or not; 0 before the first.
+pub(super) fn newest(connection: &Connection) -> rusqlite::Result<u64> {
+    let newest: Option<u64> = connection
+        .prepare("SELECT seq FROM sqlite_sequence WHERE name = 'events'")?
+        .query_row([], |row| row.get(0))
+        .optional()?;
+    Ok(newest.unwrap_or(0))
+}

@@ -1,0 +1,103 @@
+//! Single values of the store: what the session is linked to, the writer epoch, the configuration that was pushed.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde::{Deserialize, Serialize};
+use session_api::{Account, SessionPolicy};
+
+use super::{Opened, StoreError, during, outbox};
+
+/// What the session is linked to, as far as its own store knows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "link", rename_all = "snake_case")]
+pub(crate) enum Link {
+    /// Nothing yet.
+    #[default]
+    Unpaired,
+    /// An account.
+    Paired {
+        /// Which.
+        me: Account,
+    },
+    /// An account whose connection another client took over. Stays so over restarts, until somebody acts.
+    Replaced {
+        /// Which.
+        me: Account,
+    },
+    /// An account that removed the device. The credentials are dead but still there.
+    Removed,
+    /// The dead credentials are being deleted; done again if the process dies in between.
+    Wiping,
+}
+
+impl Link {
+    /// The account.
+    pub(crate) fn account(&self) -> Option<&Account> {
+        match self {
+            Self::Paired { me } | Self::Replaced { me } => Some(me),
+            Self::Unpaired | Self::Removed | Self::Wiping => None,
+        }
+    }
+}
+
+/// Counts this process and reads what it finds, in one transaction.
+pub(super) fn count_process(
+    connection: &mut Connection,
+    file: &Path,
+    fresh: bool,
+) -> Result<Opened, StoreError> {
+    let failed = during("count this process", file);
+    let tx =
+        connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(&failed)?;
+    let opened = count(&tx, fresh).map_err(&failed)?;
+    tx.commit().map_err(&failed)?;
+    Ok(opened)
+}
+
+fn count(tx: &Connection, fresh: bool) -> rusqlite::Result<Opened> {
+    let before: u64 = get(tx, "writer_epoch")?.and_then(|text| text.parse().ok()).unwrap_or(0);
+    let writer_epoch = before + 1;
+    set(tx, "writer_epoch", &writer_epoch.to_string())?;
+    Ok(Opened {
+        writer_epoch,
+        fresh: fresh || before == 0,
+        link: json(tx, "link")?.unwrap_or_default(),
+        config: json(tx, "config")?,
+        queued: outbox::queued(tx)?,
+    })
+}
+
+pub(super) fn set_link(tx: &Connection, link: &Link) -> rusqlite::Result<()> {
+    set(tx, "link", &to_json(link)?)
+}
+
+pub(super) fn set_config(tx: &Connection, hash: &str, policy: &SessionPolicy) -> rusqlite::Result<()> {
+    set(tx, "config", &to_json(&(hash, policy))?)
+}
+
+pub(super) fn set(tx: &Connection, key: &str, value: &str) -> rusqlite::Result<()> {
+    tx.prepare("INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2")?
+        .execute(params![key, value])
+        .map(|_| ())
+}
+
+fn get(tx: &Connection, key: &str) -> rusqlite::Result<Option<String>> {
+    tx.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0)).optional()
+}
+
+fn json<T: for<'de> Deserialize<'de>>(tx: &Connection, key: &str) -> rusqlite::Result<Option<T>> {
+    get(tx, key)?.map(|text| from_json(&text)).transpose()
+}
+
+/// A value as the text of a column.
+pub(super) fn to_json<T: Serialize>(value: &T) -> rusqlite::Result<String> {
+    serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+}
+
+/// The text of a column as a value.
+pub(super) fn from_json<T: for<'de> Deserialize<'de>>(text: &str) -> rusqlite::Result<T> {
+    serde_json::from_str(text).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error))
+    })
+}

@@ -1,0 +1,17 @@
+//! The only part that names the protocol library (whatsapp-rust): connect, send, receive, and the translation of its types into ours.
+//!
+//! Comes in: [`EngineConfig`], encoded messages. Goes out: [`crate::session::state::Signal`]s and committed inbound messages.
+
+mod convert;
+mod durability;
+mod engine;
+mod events;
+mod http_client;
+mod json;
+mod proxy;
+mod tls;
+mod transport;
+
+pub(crate) use convert::{ComposeError, Quote, compose};
+pub(crate) use engine::{Engine, EngineConfig, Figures};
+pub(crate) use tls::{TlsError, client_config};

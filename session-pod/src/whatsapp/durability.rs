@@ -1,0 +1,68 @@
+//! Commits every inbound message to the session's own store before WhatsApp is told that we have it.
+//!
+//! Runs inside the client's receive path: it looks numbers up and writes to the store, and sends nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use whatsapp_rust::types::events::InboundMessage;
+use whatsapp_rust::{Client, InboundDurabilityHook, anyhow, async_trait};
+
+use super::convert;
+use super::engine::Reporter;
+use crate::session::now_ms;
+use crate::session::state::Input;
+use crate::store::{Inbound, Store};
+
+/// The hook.
+pub(super) struct CommitInbound {
+    /// Where to.
+    pub(super) store: Arc<Store>,
+    /// Whether `ping` is answered right now.
+    pub(super) auto_reply: Arc<AtomicBool>,
+    /// Who hears of answers that wait, and of a store that fails.
+    pub(super) reporter: Reporter,
+}
+
+#[async_trait]
+impl InboundDurabilityHook for CommitInbound {
+    async fn on_messages(&self, client: Arc<Client>, batch: &[InboundMessage]) -> anyhow::Result<()> {
+        let auto_reply = self.auto_reply.load(Ordering::Relaxed);
+        let mut rows = Vec::new();
+        for item in batch {
+            rows.extend(row(&client, item, auto_reply).await);
+        }
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let count = rows.len();
+        let store = Arc::clone(&self.store);
+        match tokio::task::spawn_blocking(move || store.receive(&rows, now_ms())).await? {
+            Ok(replies) => {
+                self.reporter.metrics.received.inc_by(count as u64);
+                for reply in replies {
+                    self.reporter.input(Input::Stored { id: reply.id, to: reply.to });
+                }
+                Ok(())
+            }
+            Err(error) => {
+                tracing::error!(%error, "an inbound message could not be stored; WhatsApp keeps it");
+                self.reporter.input(Input::StorageFailed(error.reason()));
+                Err(error.into())
+            }
+        }
+    }
+}
+
+async fn row(client: &Client, item: &InboundMessage, auto_reply: bool) -> Option<Inbound> {
+    let (info, message) = (&*item.info, &*item.message);
+    if !convert::is_event(info, message) {
+        return None;
+    }
+    let known = match &info.source.sender_alt {
+        Some(_) => None,
+        None => client.get_lid_pn_entry(&info.source.sender).await.ok().flatten(),
+    };
+    let from = convert::public_sender(info, known.as_ref().map(|entry| &*entry.phone_number));
+    convert::inbound(info, message, from, auto_reply)
+}
