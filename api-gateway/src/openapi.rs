@@ -15,7 +15,7 @@ const ABOUT: &str = "WhatsApp sessions over REST and Socket.IO.\n\n\
 Every `/api` call carries `X-API-Key`. The admin key sees every session, a user key those that it made; a session of \
 another key answers 404. Every error is `{\"ok\": false, \"error\": \"<one sentence>\", \"code\": \"<snake_case>\", …}`.\n\n\
 **Socket.IO** on the same port, path `/socket.io`: connect with `auth: {apiKey}` (or the header `X-API-Key`), emit \
-`join {room: <session id>}` (acknowledged `{ok: true}`, or `{ok: false, error, code}`) and `leave`. The server emits \
+`join {room: <session id>}` (acknowledged `{ok: true, room}`, or `{ok: false, error, code}`) and `leave`. The server emits \
 `qr {sessionId, qr, expiresAt}`, `ready {sessionId, me}`, `closed {sessionId, status, reason}`, `status`, \
 `pairing_code`, `message` and `message_status`; on joining, the present state at once. Messages while nobody listened \
 are in `GET /api/sessions/{id}/events`.";

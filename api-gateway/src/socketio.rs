@@ -89,14 +89,17 @@ fn welcome(socket: &SocketRef, state: AppState, caller: Arc<Caller>) {
                 problem: "a session id is needed".to_owned(),
             }),
         };
-        acknowledge(ack, joined.as_ref().err());
+        acknowledge(ack, joined.as_ref().map(|session| session.id.as_str()));
         if let Ok(session) = joined {
             speak::present(&socket, &join_state, &session).await;
         }
     });
     socket.on("leave", async move |socket: SocketRef, Data(Room { room }): Data<Room>, ack: AckSender| {
-        let left = state.session(&caller, &room).map(|session| socket.leave(session.uid));
-        acknowledge(ack, left.err().as_ref());
+        let left = state.session(&caller, &room);
+        if let Ok(session) = &left {
+            socket.leave(session.uid.clone());
+        }
+        acknowledge(ack, left.as_ref().map(|session| session.id.as_str()));
     });
 }
 
@@ -115,9 +118,10 @@ fn join(
     Ok(session)
 }
 
-/// `{ok: true}`, or the error envelope.
-fn acknowledge(ack: AckSender, error: Option<&ApiError>) {
-    let answer: Value = error.map_or_else(|| json!({"ok": true}), |error| envelope(&error.body()));
+/// `{ok: true, room}`, or the error envelope.
+fn acknowledge(ack: AckSender, outcome: Result<&str, &ApiError>) {
+    let answer =
+        outcome.map_or_else(|error| envelope(&error.body()), |room| json!({"ok": true, "room": room}));
     if let Err(error) = ack.send(&answer) {
         tracing::debug!(%error, "a client is gone before its acknowledgement");
     }

@@ -149,9 +149,9 @@ pub enum StartAction {
     Nothing,
     /// It is suspended: run it.
     Resume,
-    /// It waits to be paired anew: ask its process for that.
+    /// It ended for good: ask its process to connect with good credentials once more, or to pair anew.
     Pair,
-    /// It ended and keeps its credentials: start its process afresh, so that it connects once more.
+    /// Its process or its store has failed: start the process afresh.
     Restart,
 }
 
@@ -170,12 +170,13 @@ pub fn start_action(runtime: &Runtime, heard: Option<&Heard>) -> StartAction {
 
 const fn start_in(state: SessionState) -> StartAction {
     match state {
-        SessionState::QrExpired | SessionState::LoggedOut => StartAction::Pair,
-        SessionState::Replaced
+        SessionState::QrExpired
+        | SessionState::LoggedOut
+        | SessionState::Replaced
         | SessionState::Banned
         | SessionState::Outdated
-        | SessionState::PasskeyRequired
-        | SessionState::Failed => StartAction::Restart,
+        | SessionState::PasskeyRequired => StartAction::Pair,
+        SessionState::Failed => StartAction::Restart,
         SessionState::Starting
         | SessionState::AwaitingPairing
         | SessionState::Open

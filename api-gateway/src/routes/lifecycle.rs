@@ -2,6 +2,8 @@
 //!
 //! Comes in: the caller's session. Goes out: its id and status afterwards.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 
@@ -12,6 +14,9 @@ use crate::error::{ApiError, ApiResult};
 use crate::extract::OwnSession;
 use crate::openapi::ErrorAnswer;
 use crate::status::{StartAction, start_action};
+
+/// How long a restarted session's process is waited for.
+const PROCESS_PATIENCE: Duration = Duration::from_secs(20);
 
 type Answer = ApiResult<Json<SessionState>>;
 
@@ -33,13 +38,30 @@ pub async fn begin(state: &AppState, session: &SessionRecord) -> ApiResult<()> {
         StartAction::Nothing => {}
         StartAction::Resume => drop(state.directory.resume(&session.id).await.map_err(directory_error)?),
         StartAction::Restart => drop(state.directory.restart(&session.id).await.map_err(directory_error)?),
-        StartAction::Pair => {
-            let pod = state.pod(session)?;
-            let status = state.pods.pair(&pod).await.map_err(|error| state.explain(session, error))?;
-            state.monitor.hear(&session.id, status).await;
-        }
+        StartAction::Pair => pair(state, session).await?,
     }
     Ok(())
+}
+
+/// Asks a session that ended for good to connect once more, or to pair anew.
+async fn pair(state: &AppState, session: &SessionRecord) -> ApiResult<()> {
+    let pod = state.pod(session)?;
+    let status = state.pods.pair(&pod).await.map_err(|error| state.explain(session, error))?;
+    state.monitor.hear(&session.id, status).await;
+    Ok(())
+}
+
+/// Waits until a session's process can be called, for a bounded time.
+async fn with_process(state: &AppState, session: SessionRecord) -> SessionRecord {
+    let mut changes = state.directory.changes();
+    let wait = async {
+        let mut now = session.clone();
+        while now.runtime.pod().is_none() && changes.changed().await.is_ok() {
+            now = state.directory.get(&session.id).unwrap_or(now);
+        }
+        now
+    };
+    tokio::time::timeout(PROCESS_PATIENCE, wait).await.unwrap_or(session)
 }
 
 /// Stops a session and keeps everything (`suspended`). Answers when its process has ended.
@@ -52,13 +74,19 @@ pub async fn stop(State(state): State<AppState>, OwnSession(session): OwnSession
     SessionState::of(&state, &session.id)
 }
 
-/// Ends a session's process and starts a new one; a suspended session runs afterwards.
+/// Ends a session's process and starts a new one; a suspended session runs afterwards. One that had ended for good (logged
+/// out, replaced, nobody scanned) connects once more, or pairs anew.
 #[utoipa::path(
     post, path = "/api/sessions/{id}/restart", tag = "Sessions", params(("id" = String, Path, description = "Session id")),
     responses((status = 200, body = SessionState), (status = 404, body = ErrorAnswer, description = "`session_not_found`")),
 )]
 pub async fn restart(State(state): State<AppState>, OwnSession(session): OwnSession) -> Answer {
-    state.directory.restart(&session.id).await.map_err(directory_error)?;
+    let ended =
+        start_action(&session.runtime, state.monitor.heard(&session.uid).as_ref()) == StartAction::Pair;
+    let restarted = state.directory.restart(&session.id).await.map_err(directory_error)?;
+    if ended {
+        pair(&state, &with_process(&state, restarted).await).await?;
+    }
     SessionState::of(&state, &session.id)
 }
 

@@ -78,7 +78,7 @@ fn starting_does_what_is_missing() {
     assert_eq!(start(SessionState::AwaitingPairing), StartAction::Nothing);
     assert_eq!(start(SessionState::QrExpired), StartAction::Pair);
     assert_eq!(start(SessionState::LoggedOut), StartAction::Pair);
-    assert_eq!(start(SessionState::Replaced), StartAction::Restart);
+    assert_eq!(start(SessionState::Replaced), StartAction::Pair);
     assert_eq!(start(SessionState::Failed), StartAction::Restart);
     assert_eq!(start_action(&Runtime::Stopped { since: 0 }, None), StartAction::Resume);
     assert_eq!(start_action(&Runtime::Failed { since: 0, reason: reason() }, None), StartAction::Restart);
