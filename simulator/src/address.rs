@@ -28,7 +28,7 @@ impl DeviceId {
 }
 
 /// Which of an account's two names a JID uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Namespace {
     /// Phone numbers, `@s.whatsapp.net`.
     Pn,

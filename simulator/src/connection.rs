@@ -20,6 +20,11 @@ const PATH: &str = "/ws/chat";
 const HANDSHAKE: Duration = Duration::from_secs(20);
 /// Clients ping every 20 to 30 s; one that is silent for so long is gone.
 const SILENCE: Duration = Duration::from_secs(300);
+/// How long a client that was told why gets to hang up.
+const LINGER: Duration = Duration::from_secs(2);
+/// Baileys 6 takes up its ciphers only after its last handshake message is written, and fails when the answer is
+/// faster than any network. So the first stanza after an XX handshake takes a short round trip.
+const ROUND_TRIP: Duration = Duration::from_millis(50);
 /// How many stanzas are written between two looks at what came in.
 const BATCH: usize = 64;
 
@@ -86,7 +91,9 @@ async fn accept<S: Stream>(
         }
         Reply::Continue(answer, waiting) => {
             socket.send(binary(frame::frame(&answer))).await?;
-            waiting.finish(&read_frame(&mut socket, &mut decoder).await?)?
+            let established = waiting.finish(&read_frame(&mut socket, &mut decoder).await?)?;
+            tokio::time::sleep(ROUND_TRIP).await;
+            established
         }
     };
     Ok((socket, decoder, established))
@@ -127,9 +134,11 @@ impl<S: Stream> Connection<S> {
             tokio::select! {
                 biased;
                 _ = outbound.recv_many(&mut batch, BATCH) => {
-                    if batch.is_empty() || self.write(&mut batch).await? {
-                        let _ = timeout(HANDSHAKE, self.socket.close()).await;
+                    if batch.is_empty() {
                         return Ok(());
+                    }
+                    if let Some(linger) = self.write(&mut batch).await? {
+                        return self.hang_up(linger).await;
                     }
                 }
                 message = timeout(SILENCE, self.socket.next()) => {
@@ -157,14 +166,25 @@ impl<S: Stream> Connection<S> {
         Ok(())
     }
 
-    /// Writes what is waiting; true when the connection is to be closed.
-    async fn write(&mut self, batch: &mut Vec<Outbound>) -> Result<bool, ConnectionError> {
+    /// Closes the socket. Who lingers lets the client read why and hang up itself: whatsmeow reports the closed socket
+    /// first when both arrive together.
+    async fn hang_up(mut self, linger: bool) -> Result<(), ConnectionError> {
+        if linger {
+            let until_closed = async { while let Some(Ok(_)) = self.socket.next().await {} };
+            let _ = timeout(LINGER, until_closed).await;
+        }
+        let _ = timeout(LINGER, self.socket.close()).await;
+        Ok(())
+    }
+
+    /// Writes what is waiting; tells how to hang up when the connection is to be closed.
+    async fn write(&mut self, batch: &mut Vec<Outbound>) -> Result<Option<bool>, ConnectionError> {
         for outbound in batch.drain(..) {
             let (stanza, not_before) = match outbound {
                 Outbound::Stanza(stanza, not_before) => (stanza, not_before),
-                Outbound::Close => {
+                Outbound::Close { linger } => {
                     self.socket.flush().await?;
-                    return Ok(true);
+                    return Ok(Some(linger));
                 }
             };
             if let Some(moment) = not_before {
@@ -175,6 +195,6 @@ impl<S: Stream> Connection<S> {
             self.socket.feed(binary(frame::frame(&sealed))).await?;
         }
         self.socket.flush().await?;
-        Ok(false)
+        Ok(None)
     }
 }

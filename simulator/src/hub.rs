@@ -19,8 +19,11 @@ use crate::world::{ConnectionId, Output, Turn, World};
 pub(crate) enum Outbound {
     /// Send a stanza, not before this moment.
     Stanza(Node, Option<Instant>),
-    /// Flush and hang up.
-    Close,
+    /// Flush and hang up, perhaps after giving the client a moment to do so.
+    Close {
+        /// Whether to wait for the client.
+        linger: bool,
+    },
 }
 
 /// The world, shared by all connections and the control API.
@@ -145,7 +148,7 @@ fn perform(connections: &HashMap<ConnectionId, mpsc::UnboundedSender<Outbound>>,
         Output::SendLater { connection, stanza, delay_ms } => {
             (connection, Outbound::Stanza(stanza, None), delay_ms)
         }
-        Output::Close { connection } => (connection, Outbound::Close, 0),
+        Output::Close { connection, linger } => (connection, Outbound::Close { linger }, 0),
     };
     let Some(sender) = connections.get(&connection).cloned() else {
         return;

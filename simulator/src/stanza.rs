@@ -42,8 +42,8 @@ pub(crate) fn from_pairing(world: &mut World, turn: &mut Turn<'_>, connection: C
                 }
             }
         }
-        // Answers to the link code's notification, and WhatsApp Web's session marker.
-        ("ack" | "ib", _) => {}
+        // Answers to the link code's notification, and what Baileys sends as soon as it knows its name.
+        ("ack" | "ib" | "presence", _) => {}
         _ => world.unknown.note(None, stanza, turn.now_secs()),
     }
 }

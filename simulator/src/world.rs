@@ -77,6 +77,8 @@ pub enum Output {
     Close {
         /// Which.
         connection: ConnectionId,
+        /// Give the client a moment to hang up first, because it was told why.
+        linger: bool,
     },
 }
 
@@ -241,9 +243,10 @@ impl World {
         }
     }
 
-    /// Ends a connection after what was sent so far.
-    pub(crate) fn close(&mut self, turn: &mut Turn<'_>, connection: ConnectionId) {
-        turn.outputs.push(Output::Close { connection });
+    /// Ends a connection after what was sent so far, and forgets who was there.
+    pub(crate) fn hang_up(&mut self, turn: &mut Turn<'_>, connection: ConnectionId) {
+        self.disconnected(turn, connection);
+        turn.outputs.push(Output::Close { connection, linger: true });
     }
 }
 

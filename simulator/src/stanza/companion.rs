@@ -25,9 +25,8 @@ pub(crate) fn remove(world: &mut World, turn: &mut Turn<'_>, from: &DeviceId, iq
         let _ = world.unlink(turn, &target);
         return;
     }
-    if let Some(connection) = world.online.remove(from) {
-        world.close(turn, connection);
-        world.connections.remove(&connection);
+    if let Some(&connection) = world.online.get(from) {
+        world.hang_up(turn, connection);
     }
     world.remove_device(from);
     world.announce_devices(turn, &from.number);

@@ -89,6 +89,9 @@ fn route(
         return Err(UNAVAILABLE);
     }
     for copy in &copies {
+        if let Some(device) = world.device_mut(from) {
+            device.speaks.insert(copy.target.number.clone(), copy.namespace);
+        }
         if world.exists(&copy.target) && world.sent.of(from).record(&id, &copy.target) {
             let stanza = delivered(world, turn, from, message, copy);
             world.deliver(turn, Some(&from.number), &copy.target, stanza);
@@ -136,7 +139,7 @@ fn delivered(world: &World, turn: &Turn<'_>, from: &DeviceId, message: &Node, co
         let other = copy.namespace.other();
         let alias = world.user_jid(&from.number, other);
         stanza.attrs.insert(other.attribute("sender"), alias);
-    } else if let Some((recipient, name, alias)) = conversation(world, from, message) {
+    } else if let Some((recipient, name, alias)) = conversation(world, from, message, copy.namespace) {
         stanza.attrs.insert("recipient", recipient);
         stanza.attrs.insert(name, alias);
     }
@@ -154,7 +157,12 @@ fn delivered(world: &World, turn: &Turn<'_>, from: &DeviceId, message: &Node, co
 }
 
 /// For a copy to an own device: the chat, and its other name with the attribute for it. Peer messages have none.
-fn conversation(world: &World, from: &DeviceId, message: &Node) -> Option<(Jid, String, Jid)> {
+fn conversation(
+    world: &World,
+    from: &DeviceId,
+    message: &Node,
+    namespace: Namespace,
+) -> Option<(Jid, String, Jid)> {
     if xml::is(message, "category", "peer") {
         return None;
     }
@@ -165,10 +173,11 @@ fn conversation(world: &World, from: &DeviceId, message: &Node) -> Option<(Jid, 
         let own = world.resolve(&to).is_some_and(|(id, _)| id.number == from.number);
         (!own || to.device == 0).then_some(to)
     })?;
-    let (id, namespace) = world.resolve(&chat)?;
+    let (id, _) = world.resolve(&chat)?;
+    let chat = world.user_jid(&id.number, namespace);
     let other = namespace.other();
     let name = other.attribute("peer_recipient");
-    Some((chat.to_non_ad(), name, world.user_jid(&id.number, other)))
+    Some((chat, name, world.user_jid(&id.number, other)))
 }
 
 /// WhatsApp's hash over the devices that exist, when the sender addressed a different set.

@@ -53,6 +53,10 @@ pub struct Device {
     pub told_low: bool,
     /// It has the account's app-state key.
     pub has_app_state_key: bool,
+    /// It announced at its login that it understands LIDs; older clients do not.
+    pub knows_lids: bool,
+    /// The namespace in which it last addressed an account.
+    pub speaks: BTreeMap<String, Namespace>,
 }
 
 /// Why a phone could not be made or found.
@@ -158,6 +162,18 @@ impl World {
         match (namespace, self.accounts.get(&id.number)) {
             (Namespace::Lid, Some(account)) => Jid::lid_device(account.phone.lid(), id.device),
             (Namespace::Lid | Namespace::Pn, _) => Jid::pn_device(id.number.as_str(), id.device),
+        }
+    }
+
+    /// By which name a device knows an account: as it addressed it, otherwise by LID if it understands LIDs.
+    pub(crate) fn namespace_for(&self, device: &DeviceId, other: &str) -> Namespace {
+        match self.device(device) {
+            None => Namespace::Lid,
+            Some(device) => match (device.speaks.get(other), device.knows_lids) {
+                (Some(namespace), _) => *namespace,
+                (None, true) => Namespace::Lid,
+                (None, false) => Namespace::Pn,
+            },
         }
     }
 

@@ -4,7 +4,7 @@ use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
 
 use super::session::conflict;
-use super::{ConnectionId, Peer, Turn, World};
+use super::{ConnectionId, Output, Peer, Turn, World};
 use crate::faults::{Fault, FaultError, FaultKind};
 
 impl World {
@@ -33,10 +33,16 @@ impl World {
             .take(most)
             .collect();
         for connection in &struck {
-            if let Some(error) = &error {
-                self.send(turn, *connection, error.clone());
+            match &error {
+                Some(error) => {
+                    self.send(turn, *connection, error.clone());
+                    self.hang_up(turn, *connection);
+                }
+                None => {
+                    self.disconnected(turn, *connection);
+                    turn.outputs.push(Output::Close { connection: *connection, linger: false });
+                }
             }
-            self.close(turn, *connection);
         }
         Ok(struck.len())
     }

@@ -3,6 +3,8 @@
 //!
 //! Source: whatsapp-rust `pair.rs`, Baileys `socket.js`; see `link_code.rs` for the way without a camera.
 
+use std::collections::BTreeMap;
+
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use buffa::Message;
@@ -111,7 +113,7 @@ impl World {
         let data = payload.device_pairing_data.as_option();
         let identity = data.and_then(|data| data.e_ident.as_deref()).and_then(|key| key.try_into().ok());
         let Some(identity) = identity else {
-            self.close(turn, connection);
+            self.hang_up(turn, connection);
             return;
         };
         let props = data
@@ -242,7 +244,6 @@ impl World {
                 if let Some(Peer::Pairing(pairing)) = self.connections.get_mut(&connection) {
                     pairing.failure = Some(error.to_string());
                 }
-                self.close(turn, connection);
             }
         }
     }
@@ -266,6 +267,8 @@ impl World {
             push_name: pairing.push_name.clone(),
             told_low: false,
             has_app_state_key: false,
+            knows_lids: false,
+            speaks: BTreeMap::new(),
         };
         let account = self.account_mut(&offer.id.number)?;
         account.phone.confirm_link(offer.id.device, signed)?;
@@ -277,8 +280,7 @@ impl World {
     fn finish_pairing(&mut self, turn: &mut Turn<'_>, connection: ConnectionId, id: &DeviceId) {
         let restart = NodeBuilder::new("stream:error").attr("code", "515").build();
         self.send(turn, connection, restart);
-        self.close(turn, connection);
-        self.connections.remove(&connection);
+        self.hang_up(turn, connection);
         self.announce_devices(turn, &id.number);
     }
 
@@ -305,8 +307,7 @@ impl World {
             .map(|(connection, _)| connection)
             .collect();
         for connection in expired {
-            self.connections.remove(&connection);
-            self.close(turn, connection);
+            self.hang_up(turn, connection);
         }
     }
 

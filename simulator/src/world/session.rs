@@ -73,7 +73,7 @@ impl World {
         }
         self.counters.refused_login();
         self.send(turn, connection, failure.build());
-        self.close(turn, connection);
+        self.hang_up(turn, connection);
     }
 
     fn log_in(
@@ -83,13 +83,15 @@ impl World {
         id: DeviceId,
         payload: &ClientPayload,
     ) {
-        if let Some(older) = self.online.remove(&id) {
+        if let Some(&older) = self.online.get(&id) {
             self.send(turn, older, conflict("replaced", None));
-            self.close(turn, older);
-            self.connections.remove(&older);
+            self.hang_up(turn, older);
         }
-        if let (Some(name), Some(device)) = (&payload.push_name, self.device_mut(&id)) {
-            device.push_name = Some(name.clone());
+        if let Some(device) = self.device_mut(&id) {
+            device.knows_lids = payload.lid_db_migrated.is_some();
+            if let Some(name) = &payload.push_name {
+                device.push_name = Some(name.clone());
+            }
         }
         let success = NodeBuilder::new("success")
             .attr("t", turn.now_secs())
@@ -136,11 +138,10 @@ impl World {
         if self.device(id).is_none() {
             return Err(UnlinkError::NoDevice(id.number.clone(), id.device));
         }
-        if let Some(connection) = self.online.remove(id) {
+        if let Some(&connection) = self.online.get(id) {
             let removed = conflict("device_removed", Some(UNAUTHORIZED));
             self.send(turn, connection, removed);
-            self.close(turn, connection);
-            self.connections.remove(&connection);
+            self.hang_up(turn, connection);
         }
         self.remove_device(id);
         self.announce_devices(turn, &id.number);
