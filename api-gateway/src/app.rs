@@ -100,12 +100,10 @@ impl AppState {
 
     /// Why reading from a session's process failed: it can be read again, whatever became of the first try.
     pub fn explain_read(&self, session: &SessionRecord, error: PodError) -> ApiError {
-        match self.explain(session, error) {
-            ApiError::OutcomeUnknown { id } => {
-                ApiError::SessionUnavailable { id, retry_after_ms: RETRY_AFTER_MS }
-            }
-            other => other,
+        if matches!(error, PodError::NoAnswer(_)) {
+            return ApiError::SessionUnavailable { id: session.id.clone(), retry_after_ms: RETRY_AFTER_MS };
         }
+        self.explain(session, error)
     }
 }
 
@@ -119,10 +117,10 @@ impl Deref for AppState {
 
 /// The router: routes innermost, then from the inside out time limit, Socket.IO, headers, CORS, panics, log.
 pub fn app(state: AppState) -> (Router, socketioxide::SocketIo) {
-    let (routes, document) = routes::all().split_for_parts();
+    let (paths, document) = routes::all().split_for_parts();
     let (sockets, io) = socketio::layer(&state);
-    let router = routes
-        .merge(routes::documentation(openapi::finish(document)))
+    let router = paths
+        .merge(routes::documentation(&openapi::finish(document)))
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
         .fallback(async || ApiError::RouteNotFound)
         .layer(axum::middleware::from_fn(middleware::time_limit))
@@ -141,7 +139,7 @@ fn cors(origins: &Origins) -> CorsLayer {
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
         .allow_headers([header::CONTENT_TYPE, header::ACCEPT, HeaderName::from_static("x-api-key")])
         .expose_headers([header::RETRY_AFTER, HeaderName::from_static("x-request-id")])
-        .max_age(Duration::from_secs(3600));
+        .max_age(Duration::from_hours(1));
     match origins {
         Origins::Any => layer.allow_origin(tower_http::cors::Any),
         Origins::Listed(list) => layer.allow_origin(list.clone()),

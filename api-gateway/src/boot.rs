@@ -68,31 +68,29 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
     match error.downcast_ref::<BootError>() {
         Some(BootError::Keys(_)) => 64,
         Some(BootError::Store(error)) if locked(error) => 75,
-        Some(BootError::Store(_) | BootError::TokenKey | BootError::Io { .. }) => 1,
         None if error.downcast_ref::<StoreError>().is_some_and(locked) => 75,
-        None => 1,
+        Some(BootError::Store(_) | BootError::TokenKey | BootError::Io { .. }) | None => 1,
     }
 }
 
 /// The callers' keys, and the key that tokens are derived from. A key that is made is told once, on standard output.
 pub fn keys(config: &Config, store: &Store) -> Result<(Keys, TokenKey), BootError> {
-    let admin = match &config.admin_api_key {
-        Some(key) => key.clone(),
-        None => {
-            let (key, new) = store.secret(ADMIN_KEY_FILE, || format!("wk_{}", random_hex()))?;
-            if new {
-                let path = store.root().join(ADMIN_KEY_FILE);
-                let line = format!("Admin API key (made now, kept in {}): {key}", path.display());
-                writeln!(io::stdout(), "{line}")
-                    .map_err(|source| BootError::Io { what: "print the key", source })?;
-            }
-            key
-        }
-    };
+    let admin = if let Some(key) = &config.admin_api_key { key.clone() } else { made_key(store)? };
     let (text, _) = store.secret(TOKEN_KEY_FILE, random_hex)?;
     let mut token_key = TokenKey::default();
     hex::decode_to_slice(text, &mut token_key).map_err(|_| BootError::TokenKey)?;
     Ok((Keys::new(&admin, &config.user_api_keys)?, token_key))
+}
+
+/// The admin key that is kept in the data directory; a new one is told on standard output.
+fn made_key(store: &Store) -> Result<String, BootError> {
+    let (key, new) = store.secret(ADMIN_KEY_FILE, || format!("wk_{}", random_hex()))?;
+    if new {
+        let path = store.root().join(ADMIN_KEY_FILE);
+        let line = format!("Admin API key (made now, kept in {}): {key}", path.display());
+        writeln!(io::stdout(), "{line}").map_err(|source| BootError::Io { what: "print the key", source })?;
+    }
+    Ok(key)
 }
 
 /// 256 random bits.

@@ -142,9 +142,9 @@ impl Monitor {
             let mut known = self.known();
             let known = known.entry(uid.clone()).or_default();
             known.cursor.get_or_insert(status.last_event);
-            let order = |status: &SessionStatus| (status.writer_epoch, status.revision);
-            let older = known.heard.as_ref().is_some_and(|heard| order(&heard.status) > order(&status));
-            if older {
+            let moment = |status: &SessionStatus| (status.writer_epoch, status.revision);
+            let overtaken = known.heard.as_ref().is_some_and(|heard| moment(&heard.status) > moment(&status));
+            if overtaken {
                 return;
             }
             if status.state != SessionState::AwaitingPairing {

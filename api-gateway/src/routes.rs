@@ -47,8 +47,8 @@ pub fn all() -> OpenApiRouter<AppState> {
 }
 
 /// The document itself and the pages that show it.
-pub fn documentation(document: OpenApi) -> Router<AppState> {
-    let text = openapi::text(&document);
+pub fn documentation(document: &OpenApi) -> Router<AppState> {
+    let text = openapi::text(document);
     Router::new()
         .route(docs::DOCUMENT, get(async move || docs::document(text)))
         .route("/docs", get(docs::page))

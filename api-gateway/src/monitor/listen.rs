@@ -16,7 +16,7 @@ use crate::sse::{Frame, Reader};
 /// How long a status poll waits for a change, in seconds.
 const POLL_WAIT: u64 = 25;
 /// A stream that is silent for so long is dead: a living one sends keep-alives.
-const STREAM_SILENCE: Duration = Duration::from_secs(60);
+const STREAM_SILENCE: Duration = Duration::from_mins(1);
 /// First and longest wait before a process that did not answer is asked again.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 

@@ -58,15 +58,15 @@ impl<'de> Deserialize<'de> for QuotedBody {
             id: String,
             participant: Option<String>,
         }
-        match serde_json::Value::deserialize(from)? {
-            serde_json::Value::String(id) => Ok(Self::Id(id)),
-            value if value.is_object() => {
-                let Full { id, participant } =
-                    serde_json::from_value(value).map_err(serde::de::Error::custom)?;
-                Ok(Self::Full { id, participant })
-            }
-            _ => Err(serde::de::Error::custom("a message id, or {id, participant?}, is needed")),
+        let value = serde_json::Value::deserialize(from)?;
+        if let Some(id) = value.as_str() {
+            return Ok(Self::Id(id.to_owned()));
         }
+        if !value.is_object() {
+            return Err(serde::de::Error::custom("a message id, or {id, participant?}, is needed"));
+        }
+        let Full { id, participant } = serde_json::from_value(value).map_err(serde::de::Error::custom)?;
+        Ok(Self::Full { id, participant })
     }
 }
 

@@ -68,14 +68,16 @@ pub async fn session_qr(
     let code = waited_for(&state, session, deadline).await?;
     match Picture::accepted(&headers) {
         Picture::Png => {
-            Ok(([(header::CONTENT_TYPE, "image/png")], qr::png(&code.qr).map_err(drawing)?).into_response())
-        }
-        Picture::Svg => {
-            Ok(([(header::CONTENT_TYPE, "image/svg+xml")], qr::svg(&code.qr).map_err(drawing)?)
+            Ok(([(header::CONTENT_TYPE, "image/png")], qr::png(&code.qr).map_err(|error| drawing(&error))?)
                 .into_response())
         }
+        Picture::Svg => Ok((
+            [(header::CONTENT_TYPE, "image/svg+xml")],
+            qr::svg(&code.qr).map_err(|error| drawing(&error))?,
+        )
+            .into_response()),
         Picture::None => {
-            let data_url = qr::data_url(&code.qr).map_err(drawing)?;
+            let data_url = qr::data_url(&code.qr).map_err(|error| drawing(&error))?;
             Ok(axum::Json(QrAnswer { qr: code.qr, data_url, expires_at: code.expires_at }).into_response())
         }
     }
@@ -145,7 +147,7 @@ pub async fn any_qr(Query(PictureQuery { data }): Query<PictureQuery>) -> ApiRes
     Ok(([(header::CONTENT_TYPE, "image/png")], png).into_response())
 }
 
-fn drawing(error: QrError) -> ApiError {
+fn drawing(error: &QrError) -> ApiError {
     tracing::error!(%error, "a QR code cannot be drawn");
     ApiError::Internal
 }

@@ -283,15 +283,13 @@ pub struct DeleteQuery {
     pub mode: DeleteMode,
 }
 
-/// What a deletion did.
+/// What a deletion did, after the session's process has ended.
 #[derive(Debug, Default, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeleteSteps {
     /// The device was removed from the account. False if it was not asked for or the session was not connected: then the
     /// phone still lists the device.
     pub logged_out: bool,
-    /// The process has ended.
-    pub stopped: bool,
     /// The credentials were removed.
     pub credentials_removed: bool,
     /// The session left the list.
@@ -329,7 +327,7 @@ pub async fn delete(
     Query(DeleteQuery { mode }): Query<DeleteQuery>,
 ) -> ApiResult<axum::Json<Deleted>> {
     let (id, directory) = (session.id.clone(), &state.directory);
-    let mut steps = DeleteSteps { stopped: true, ..DeleteSteps::default() };
+    let mut steps = DeleteSteps::default();
     if matches!(mode, DeleteMode::Creds | DeleteMode::All) {
         steps.logged_out = lifecycle::log_out_if_possible(&state, &session).await;
         steps.credentials_removed = true;

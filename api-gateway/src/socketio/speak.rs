@@ -52,7 +52,9 @@ fn event_words(id: &SessionName, event: &EventData) -> Option<(&'static str, Val
             Some(("message_status", named(id, serde_json::to_value(status).ok()?)))
         }
         // The status is told from the view, which knows of a dead process too; other kinds are newer than this gateway.
-        _ => None,
+        EventData::Status { .. } | EventData::SessionOpen { .. } | EventData::SessionClosed { .. } | _ => {
+            None
+        }
     }
 }
 

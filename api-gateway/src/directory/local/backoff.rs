@@ -9,9 +9,9 @@ use session_api::Reason;
 /// First wait after a crash; it doubles with each one.
 pub const FIRST: Duration = Duration::from_secs(1);
 /// Longest wait.
-pub const LONGEST: Duration = Duration::from_secs(60);
+pub const LONGEST: Duration = Duration::from_mins(1);
 /// A process that ran so long begins anew at [`FIRST`].
-pub const STABLE: Duration = Duration::from_secs(60);
+pub const STABLE: Duration = Duration::from_mins(1);
 /// Wait for another process to let go of the volume.
 pub const LOCKED: Duration = Duration::from_secs(2);
 

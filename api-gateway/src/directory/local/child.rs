@@ -37,7 +37,8 @@ pub struct ChildSpec {
 #[derive(Debug)]
 pub struct ChildProcess {
     child: Child,
-    _stdin: Option<ChildStdin>,
+    #[cfg_attr(not(test), expect(dead_code, reason = "held so that it stays open"))]
+    stdin: Option<ChildStdin>,
 }
 
 impl ChildProcess {
@@ -54,7 +55,7 @@ impl ChildProcess {
         forward(child.stdout.take(), &spec.id);
         forward(child.stderr.take(), &spec.id);
         let stdin = child.stdin.take();
-        Ok(Self { child, _stdin: stdin })
+        Ok(Self { child, stdin })
     }
 
     /// Waits until it ends.
@@ -65,10 +66,11 @@ impl ChildProcess {
     /// Ends it: politely, and after `grace` with force. Comes back once it is gone.
     pub async fn stop(&mut self, grace: Duration) {
         self.terminate();
-        if tokio::time::timeout(grace, self.child.wait()).await.is_err() {
-            if let Err(error) = self.child.kill().await {
-                tracing::error!(%error, "a session's process could not be killed");
-            }
+        let patience = tokio::time::timeout(grace, self.child.wait()).await;
+        if patience.is_err()
+            && let Err(error) = self.child.kill().await
+        {
+            tracing::error!(%error, "a session's process could not be killed");
         }
     }
 
@@ -163,7 +165,7 @@ mod tests {
     async fn standard_input_closes_with_its_holder() {
         let folder = tempfile::tempdir().unwrap();
         let mut child = ChildProcess::spawn(&spec(folder.path(), "cat; exit 7")).unwrap();
-        child._stdin = None;
+        child.stdin = None;
         assert_eq!(
             tokio::time::timeout(Duration::from_secs(10), child.ended()).await.unwrap(),
             Exit::Code(7)

@@ -209,7 +209,7 @@ fn read(path: &Path) -> Result<Option<String>, StoreError> {
 
 /// Writes a file so that a crash leaves the old or the new one whole: temporary file, fsync, rename, fsync of the folder.
 pub fn write(path: &Path, text: &str) -> Result<(), StoreError> {
-    let folder = path.parent().unwrap_or(Path::new("."));
+    let folder = path.parent().unwrap_or_else(|| Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = folder.join(format!(".{name}.new"));
     let put = || -> io::Result<()> {
@@ -227,7 +227,7 @@ fn remove_file(path: &Path) -> Result<(), StoreError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error("remove", path)(error)),
         Ok(()) | Err(_) => {
-            let folder = path.parent().unwrap_or(Path::new("."));
+            let folder = path.parent().unwrap_or_else(|| Path::new("."));
             File::open(folder).and_then(|folder| folder.sync_all()).map_err(io_error("sync", folder))
         }
     }
