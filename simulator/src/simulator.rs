@@ -85,6 +85,12 @@ pub struct Simulator {
     tasks: TaskTracker,
 }
 
+impl std::fmt::Debug for Simulator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Simulator").field("addresses", &self.addresses).finish_non_exhaustive()
+    }
+}
+
 impl Simulator {
     /// Binds the ports and serves.
     pub async fn start(config: Config) -> Result<Self, StartError> {

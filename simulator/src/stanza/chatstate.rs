@@ -9,16 +9,17 @@ use crate::xml;
 
 /// Relays it.
 pub(crate) fn apply(world: &mut World, turn: &mut Turn<'_>, from: &DeviceId, chatstate: &Node) {
-    let Some((to, namespace)) = xml::jid(chatstate, "to").and_then(|jid| world.resolve(&jid)) else {
+    let Some((to, _)) = xml::jid(chatstate, "to").and_then(|jid| world.resolve(&jid)) else {
         return;
     };
-    let relayed = NodeBuilder::new("chatstate")
-        .attr("from", world.user_jid(&from.number, namespace))
-        .apply_content(chatstate.content.clone())
-        .build();
     for target in world.devices_of(&to.number) {
         if target != *from {
-            world.deliver_now(turn, &target, relayed.clone());
+            let namespace = world.namespace_for(&target, &from.number);
+            let relayed = NodeBuilder::new("chatstate")
+                .attr("from", world.user_jid(&from.number, namespace))
+                .apply_content(chatstate.content.clone())
+                .build();
+            world.deliver_now(turn, &target, relayed);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `<message>`: fan-out to exactly the devices that the sender encrypted for, and the acknowledgement.
 //!
-//! Each device gets its own `<enc>` under the sender's JID in the namespace in which it was addressed. Own devices
+//! Each device gets its own `<enc>` under the sender's JID, in the namespace by which it knows the sender. Own devices
 //! learn the conversation from `recipient`. A message id that one device sends twice is acknowledged twice and
 //! delivered once. Source: whatsapp-rust `send/dm.rs`, `messages.rs` (`parse_message_info`); Baileys `messages-send.js`.
 
@@ -27,6 +27,7 @@ const UNAVAILABLE: u16 = 503;
 /// What one device is to get.
 struct Copy {
     target: DeviceId,
+    /// How the sender named it.
     namespace: Namespace,
     content: Vec<Node>,
 }
@@ -124,8 +125,9 @@ fn direct(message: &Node, target: DeviceId, namespace: Namespace) -> Option<Vec<
 }
 
 fn delivered(world: &World, turn: &Turn<'_>, from: &DeviceId, message: &Node, copy: &Copy) -> Node {
+    let namespace = world.namespace_for(&copy.target, &from.number);
     let mut stanza = NodeBuilder::new("message")
-        .attr("from", world.jid(from, copy.namespace))
+        .attr("from", world.jid(from, namespace))
         .attr("t", turn.now_secs())
         .attr("notify", world.push_name(from));
     for name in ["id", "type", "category", "edit", "push_priority"] {
@@ -136,10 +138,10 @@ fn delivered(world: &World, turn: &Turn<'_>, from: &DeviceId, message: &Node, co
     let mut stanza = stanza.build();
     let own = copy.target.number == from.number;
     if !own {
-        let other = copy.namespace.other();
+        let other = namespace.other();
         let alias = world.user_jid(&from.number, other);
         stanza.attrs.insert(other.attribute("sender"), alias);
-    } else if let Some((recipient, name, alias)) = conversation(world, from, message, copy.namespace) {
+    } else if let Some((recipient, name, alias)) = conversation(world, from, message, namespace) {
         stanza.attrs.insert("recipient", recipient);
         stanza.attrs.insert(name, alias);
     }

@@ -56,7 +56,8 @@ pub(crate) fn announce(world: &mut World, turn: &mut Turn<'_>, number: &str) {
         })
         .collect();
     for follower in followers {
-        let stanza = current(world, turn, number, Namespace::Pn);
+        let namespace = world.namespace_for(&follower, number);
+        let stanza = current(world, turn, number, namespace);
         world.deliver_now(turn, &follower, stanza);
     }
 }

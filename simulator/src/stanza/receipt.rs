@@ -4,10 +4,10 @@
 //!
 //! Source: whatsapp-rust `receipt.rs`, `retry.rs`; Baileys `messages-recv.js` (`handleReceipt`).
 
+use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
-use wacore_binary::{Jid, Node};
 
-use crate::address::{DeviceId, Namespace};
+use crate::address::DeviceId;
 use crate::world::{Turn, World};
 use crate::xml;
 
@@ -26,7 +26,7 @@ pub(crate) fn apply(world: &mut World, turn: &mut Turn<'_>, from: &DeviceId, rec
     }
     let ack = xml::ack(receipt, "receipt", turn.now_secs()).build();
     world.send_to(turn, from, ack);
-    let Some((to, namespace)) = to else {
+    let Some((to, _)) = to else {
         return;
     };
     let kind = xml::text(receipt, "type").unwrap_or_default();
@@ -35,15 +35,15 @@ pub(crate) fn apply(world: &mut World, turn: &mut Turn<'_>, from: &DeviceId, rec
             for id in &ids {
                 world.sent.of(&to).forget(id, from);
             }
-            relay(world, turn, from, (&to, namespace), receipt);
+            relay(world, turn, from, &to, receipt);
         }
         "sender" | "peer_msg" | "hist_sync" => {
-            relay(world, turn, from, (&to, namespace), receipt);
+            relay(world, turn, from, &to, receipt);
         }
         "read-self" | "played-self" => tell_own_devices(world, turn, from, receipt),
         _ => {
             for target in world.devices_of(&to.number) {
-                relay(world, turn, from, (&target, namespace), receipt);
+                relay(world, turn, from, &target, receipt);
             }
             if matches!(kind.as_ref(), "read" | "played") {
                 tell_own_devices(world, turn, from, receipt);
@@ -67,35 +67,30 @@ fn ids(receipt: &Node) -> Vec<String> {
         .collect()
 }
 
-fn relay(
-    world: &mut World,
-    turn: &mut Turn<'_>,
-    from: &DeviceId,
-    (target, namespace): (&DeviceId, Namespace),
-    receipt: &Node,
-) {
+fn relay(world: &mut World, turn: &mut Turn<'_>, from: &DeviceId, target: &DeviceId, receipt: &Node) {
     if target == from {
         return;
     }
     // Between own devices the conversation is named; to others it is the sender.
-    let chat = (target.number == from.number).then(|| xml::jid(receipt, "recipient")).flatten();
-    let stanza = relayed(world, turn, from, namespace, receipt, chat);
+    let chat = (target.number == from.number)
+        .then(|| xml::jid(receipt, "recipient"))
+        .flatten()
+        .and_then(|jid| world.resolve(&jid))
+        .map(|(chat, _)| chat.number);
+    let stanza = relayed(world, turn, (from, target), receipt, chat.as_deref());
     world.deliver(turn, Some(&from.number), target, stanza);
 }
 
 fn tell_own_devices(world: &mut World, turn: &mut Turn<'_>, from: &DeviceId, receipt: &Node) {
-    let Some(chat) = xml::jid(receipt, "to") else {
+    let Some((chat, _)) = xml::jid(receipt, "to").and_then(|jid| world.resolve(&jid)) else {
         return;
     };
-    let Some((peer, namespace)) = world.resolve(&chat) else {
-        return;
-    };
-    if peer.number == from.number {
+    if chat.number == from.number {
         return;
     }
     for target in world.devices_of(&from.number) {
         if target != *from {
-            let stanza = relayed(world, turn, from, namespace, receipt, Some(chat.to_non_ad()));
+            let stanza = relayed(world, turn, (from, &target), receipt, Some(&chat.number));
             world.deliver(turn, Some(&from.number), &target, stanza);
         }
     }
@@ -104,11 +99,11 @@ fn tell_own_devices(world: &mut World, turn: &mut Turn<'_>, from: &DeviceId, rec
 fn relayed(
     world: &World,
     turn: &Turn<'_>,
-    from: &DeviceId,
-    namespace: Namespace,
+    (from, target): (&DeviceId, &DeviceId),
     receipt: &Node,
-    recipient: Option<Jid>,
+    chat: Option<&str>,
 ) -> Node {
+    let namespace = world.namespace_for(target, &from.number);
     let mut stanza = NodeBuilder::new("receipt").attr("from", world.jid(from, namespace));
     for name in ["id", "type"] {
         if let Some(value) = receipt.attrs.get(name) {
@@ -119,8 +114,8 @@ fn relayed(
         Some(time) => stanza.attr("t", time.clone()),
         None => stanza.attr("t", turn.now_secs()),
     };
-    let mut stanza = match recipient {
-        Some(recipient) => stanza.attr("recipient", recipient),
+    let mut stanza = match chat {
+        Some(chat) => stanza.attr("recipient", world.user_jid(chat, namespace)),
         None => stanza,
     }
     .apply_content(receipt.content.clone())

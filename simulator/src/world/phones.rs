@@ -87,7 +87,7 @@ impl World {
         ids.retain(|id| *id != DeviceId::new(number, 0));
         ids.into_iter()
             .filter_map(|id| {
-                let jid = self.jid(&id, self.namespace_for(&id, number));
+                let jid = self.jid(&id, Namespace::Lid);
                 let bundle = self.bundle_if_needed(turn, number, &id, &jid)?;
                 Some((jid, bundle))
             })
@@ -132,7 +132,7 @@ impl World {
         if !ready || !self.is_active(id) {
             return;
         }
-        let jid = self.jid(id, self.namespace_for(id, &id.number));
+        let jid = self.jid(id, Namespace::Lid);
         let Some(bundle) = self.bundle_if_needed(turn, &id.number, id, &jid) else {
             return;
         };
