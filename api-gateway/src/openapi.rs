@@ -20,7 +20,7 @@ another key answers 404. Every error is `{\"ok\": false, \"error\": \"<one sente
 `pairing_code`, `message` and `message_status`; on joining, the present state at once. Messages while nobody listened \
 are in `GET /api/sessions/{id}/events`.";
 
-/// The error envelope (for the document: [`session_api::ErrorBody`] is what is sent).
+/// Every error answer. Some codes have further fields, as their description says.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ErrorAnswer {
@@ -46,6 +46,11 @@ pub struct ErrorAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
 }
+
+/// A picture's bytes.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+pub struct Picture(pub Vec<u8>);
 
 /// The document without its paths.
 pub fn head() -> OpenApi {

@@ -24,7 +24,7 @@ pub struct PageQuery {
     pub limit: Option<usize>,
 }
 
-/// One event of a session's log (for the document: the answer is the session's own).
+/// One event of a session's log.
 #[derive(Serialize, ToSchema)]
 pub struct EventItem {
     /// Its place in the log.

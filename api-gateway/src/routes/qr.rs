@@ -16,7 +16,7 @@ use crate::app::AppState;
 use crate::directory::SessionRecord;
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{OwnSession, Query};
-use crate::openapi::ErrorAnswer;
+use crate::openapi::{ErrorAnswer, Picture as PictureBytes};
 use crate::qr::{self, QrError};
 use crate::status::PublicStatus;
 
@@ -54,7 +54,7 @@ pub struct QrAnswer {
     params(("id" = String, Path, description = "Session id"), QrQuery),
     responses(
         (status = 200, description = "The QR code", content(
-            (QrAnswer = "application/json"), (Vec<u8> = "image/png"), (String = "image/svg+xml"))),
+            (QrAnswer = "application/json"), (PictureBytes = "image/png"), (String = "image/svg+xml"))),
         (status = 404, body = ErrorAnswer, description = "`session_not_found`, or `no_qr` with the session's status"),
     ),
 )]
@@ -136,9 +136,9 @@ pub struct PictureQuery {
 
 /// Any text as a QR code.
 #[utoipa::path(
-    get, path = "/utils/qr.png", tag = "Tools", params(PictureQuery),
+    get, path = "/utils/qr.png", tag = "Tools", security(()), params(PictureQuery),
     responses(
-        (status = 200, body = Vec<u8>, content_type = "image/png"),
+        (status = 200, body = PictureBytes, content_type = "image/png"),
         (status = 400, body = ErrorAnswer, description = "`invalid_query`"),
     ),
 )]

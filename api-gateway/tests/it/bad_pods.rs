@@ -1,0 +1,126 @@
+//! Session processes that misbehave: another session answers, none answers, one hangs up, one refuses.
+
+use std::sync::{Arc, Mutex};
+
+use api_gateway::directory::SessionRecord;
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use session_api::{SessionState, SessionStatus, UID_HEADER, routes};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpListener;
+
+use crate::rig::{Rig, eventually};
+
+/// What the misbehaving process says of itself.
+type Says = Arc<Mutex<Option<SessionRecord>>>;
+
+/// A server that answers status polls as an open session and refuses sends as one that waits for its phone.
+async fn refusing_pod(says: Says) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let router = Router::new().fallback(answer).with_state(says);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    address
+}
+
+async fn answer(State(says): State<Says>, request: Request) -> Response {
+    let uid =
+        says.lock().unwrap().as_ref().map_or_else(|| "stranger".to_owned(), |session| session.uid.clone());
+    let header = [(UID_HEADER, uid.clone())];
+    if request.uri().path() != routes::STATUS {
+        let body = json!({"ok": false, "error": "not paired", "code": "session_not_open", "status": "awaiting_pairing"});
+        return (StatusCode::CONFLICT, header, axum::Json(body)).into_response();
+    }
+    if request.uri().query().is_some_and(|query| query.contains("since")) {
+        std::future::pending::<()>().await;
+    }
+    (header, axum::Json(status(&uid))).into_response()
+}
+
+fn status(uid: &str) -> SessionStatus {
+    SessionStatus {
+        revision: 1,
+        session_id: "shop".to_owned(),
+        session_uid: uid.to_owned(),
+        writer_epoch: 1,
+        state: SessionState::AwaitingPairing,
+        since: 1,
+        reason: None,
+        paired: false,
+        me: None,
+        outbox_depth: 0,
+        last_event: 0,
+        config_hash: None,
+        version: "0".to_owned(),
+    }
+}
+
+fn text() -> Value {
+    json!({"sessionId": "shop", "to": "6281234567890", "text": "x"})
+}
+
+async fn announced(rig: &Rig) -> SessionRecord {
+    rig.post("/api/sessions", json!({"id": "shop"})).await.ok();
+    eventually("announced address", async || {
+        rig.directory.list().into_iter().find(|session| session.runtime.pod().is_some())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn another_sessions_answer_is_not_believed() {
+    let says = Says::default();
+    let rig = Rig::with_pods_at(&refusing_pod(Arc::clone(&says)).await);
+    let session = announced(&rig).await;
+    let sent = rig.post("/api/messages/text", text()).await;
+    sent.error(503, "session_unavailable");
+    assert_eq!(rig.get("/api/sessions/shop").await.ok()["status"], "starting");
+    *says.lock().unwrap() = Some(session);
+    eventually("status of the right one", async || {
+        (rig.get("/api/sessions/shop").await.ok()["status"] == "qr").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_refusal_keeps_the_sessions_words_and_the_publics_names() {
+    let says = Says::default();
+    let rig = Rig::with_pods_at(&refusing_pod(Arc::clone(&says)).await);
+    *says.lock().unwrap() = Some(announced(&rig).await);
+    eventually("status", async || (rig.get("/api/sessions/shop").await.ok()["status"] == "qr").then_some(()))
+        .await;
+    let body = rig.post("/api/messages/text", text()).await.error(409, "session_not_open");
+    assert_eq!(body["error"], "not paired");
+    assert_eq!((&body["sessionId"], &body["status"]), (&json!("shop"), &json!("qr")));
+}
+
+#[tokio::test]
+async fn a_process_that_cannot_be_reached_is_worth_another_try() {
+    let rig = Rig::start();
+    announced(&rig).await;
+    let answer = rig.post("/api/messages/text", text()).await;
+    let body = answer.error(503, "session_unavailable");
+    assert_eq!(
+        (body["retryAfterMs"].as_u64(), &answer.headers["retry-after"]),
+        (Some(1000), &"1".parse().unwrap())
+    );
+}
+
+#[tokio::test]
+async fn a_process_that_hangs_up_leaves_the_outcome_open() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let rig = Rig::with_pods_at(&listener.local_addr().unwrap().to_string());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = [0; 1024];
+            let _read = stream.read(&mut head).await;
+        }
+    });
+    announced(&rig).await;
+    let body = rig.post("/api/messages/text", text()).await.error(504, "outcome_unknown");
+    assert_eq!(body["sessionId"], "shop");
+    rig.get("/api/sessions/shop/events").await.error(503, "session_unavailable");
+}
