@@ -9,3 +9,12 @@
 )]
 
 mod architecture;
+mod bad_input;
+mod browser;
+mod crash;
+mod disconnects;
+mod guards;
+mod judges;
+mod session;
+mod socketio;
+mod walkthrough;

@@ -2,7 +2,12 @@
 //!
 //! Comes in: the programs in `target/debug` (see `make test`). Goes out: handles that read as scenarios.
 //! It must not sleep, share a port, a phone or a folder between tests, or leave a process behind.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test support: a broken rig must fail loudly")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test support: a broken rig must fail loudly"
+)]
 
 pub mod external;
 pub mod gateway;

@@ -170,19 +170,13 @@ impl Pod {
         .await
     }
 
-    /// Waits for a QR code other than `last`.
-    pub async fn qr_after(&self, last: Option<&str>) -> String {
-        eventually("a QR code", || async {
-            let answer = self.get(routes::QR).await;
-            let code: QrCode = serde_json::from_value(answer.body).ok()?;
-            (Some(code.qr.as_str()) != last).then_some(code.qr)
-        })
-        .await
-    }
-
     /// Waits for a QR code.
     pub async fn qr(&self) -> String {
-        self.qr_after(None).await
+        eventually("a QR code", || async {
+            let code: QrCode = serde_json::from_value(self.get(routes::QR).await.body).ok()?;
+            Some(code.qr)
+        })
+        .await
     }
 
     /// Sends a text with a wait for the acknowledgement.
