@@ -29,9 +29,13 @@ struct Settings {
     /// `production` refuses the example's admin key and logs JSON.
     #[arg(long, env = "NODE_ENV", default_value = "development")]
     node_env: String,
-    /// What is logged, as in `RUST_LOG=info,api_gateway=debug`.
-    #[arg(long, env = "RUST_LOG", default_value = "info")]
-    log: String,
+    /// What the gateway logs, as in `RUST_LOG=info,api_gateway=debug` (default `info`).
+    #[arg(long, env = "RUST_LOG")]
+    log: Option<String>,
+    /// What the sessions log, in the same form, if not their own default. Below `error`, the protocol library's lines name
+    /// phone numbers: for debugging only.
+    #[arg(long, env = "WAREST_SESSION_LOG")]
+    session_log: Option<String>,
     /// The key that may do everything. Without one, a key is made and kept in the data directory.
     #[arg(long, env = "ADMIN_API_KEY", hide_env_values = true)]
     admin_api_key: Option<String>,
@@ -153,7 +157,7 @@ fn check(settings: Settings) -> Result<Config, ConfigError> {
         ("WAREST_CLIENT_VERSION", settings.client_version),
         ("WAREST_MIN_FREE_BYTES", settings.min_free_bytes),
         ("HTTPS_PROXY", settings.https_proxy),
-        ("RUST_LOG", Some(settings.log.clone())),
+        ("RUST_LOG", settings.session_log),
     ];
     let handed = handed.into_iter().filter_map(|(name, value)| Some((name.to_owned(), filled(value)?)));
     let host = number("HOST", &settings.host, IpAddr::V4(Ipv4Addr::UNSPECIFIED))?;
@@ -164,7 +168,7 @@ fn check(settings: Settings) -> Result<Config, ConfigError> {
         listen: SocketAddr::new(host, port),
         address_file: filled(settings.address_file).map(PathBuf::from),
         production,
-        log: filled(Some(settings.log)).unwrap_or_else(|| "info".to_owned()),
+        log: filled(settings.log).unwrap_or_else(|| "info".to_owned()),
         admin_api_key,
         user_api_keys: listed(&settings.user_api_keys).map(str::to_owned).collect(),
         origins: origins(&settings.allowed_origins)?,
