@@ -18,10 +18,7 @@ impl Phone {
         let read = self.inbox.mark_read(ids);
         let mut groups: Vec<Vec<InboxEntry>> = Vec::new();
         for entry in read {
-            match groups
-                .iter_mut()
-                .find(|group| group[0].sender == entry.sender && group[0].chat == entry.chat)
-            {
+            match groups.iter_mut().find(|group| group[0].from == entry.from && group[0].chat == entry.chat) {
                 Some(group) => group.push(entry),
                 None => groups.push(vec![entry]),
             }
