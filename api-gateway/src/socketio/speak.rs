@@ -49,7 +49,9 @@ fn event_words(id: &SessionName, event: &EventData) -> Option<(&'static str, Val
             Some(("message", named(id, serde_json::to_value(message).ok()?)))
         }
         EventData::MessageStatus(status) => {
-            Some(("message_status", named(id, serde_json::to_value(status).ok()?)))
+            let mut data = named(id, serde_json::to_value(status).ok()?);
+            data["id"] = json!(status.message_id);
+            Some(("message_status", data))
         }
         // The status is told from the view, which knows of a dead process too; other kinds are newer than this gateway.
         EventData::Status { .. } | EventData::SessionOpen { .. } | EventData::SessionClosed { .. } | _ => {
@@ -84,7 +86,7 @@ pub(super) async fn present(socket: &SocketRef, state: &AppState, session: &Sess
 
 #[cfg(test)]
 mod tests {
-    use session_api::{Account, InboundMessage, MessageId, Reason};
+    use session_api::{Account, InboundMessage, MessageId, MessageStatus, Reason};
 
     use super::*;
 
@@ -135,6 +137,21 @@ mod tests {
             data,
             json!({"sessionId": "shop", "id": "3EB0", "from": "62811@s.whatsapp.net", "chat": "62811@s.whatsapp.net",
                 "text": "ping", "isGroup": false, "timestamp": 7, "message": {"conversation": "ping"}})
+        );
+    }
+    #[test]
+    fn what_became_of_a_message_is_told_by_its_id() {
+        let status = MessageStatus {
+            to: "62811@s.whatsapp.net".to_owned(),
+            message_id: MessageId::try_from("3EB0".to_owned()).unwrap(),
+            status: "READ".to_owned(),
+            reason: None,
+        };
+        let (name, data) = event_words(&"shop".parse().unwrap(), &EventData::MessageStatus(status)).unwrap();
+        assert_eq!(name, "message_status");
+        assert_eq!(
+            data,
+            json!({"sessionId": "shop", "id": "3EB0", "messageId": "3EB0", "status": "READ", "to": "62811@s.whatsapp.net"})
         );
     }
 }
