@@ -49,6 +49,7 @@ impl Namespace {
     }
 
     /// The other one.
+    #[must_use]
     pub fn other(self) -> Self {
         match self {
             Self::Pn => Self::Lid,

@@ -33,7 +33,6 @@ pub fn issue<R: CryptoRng>(
     let chain = CertChain {
         intermediate: sign(root, intermediate_details, rng)?,
         leaf: sign(&intermediate.private_key, leaf_details, rng)?,
-        ..Default::default()
     };
     Ok(chain.encode_to_vec())
 }
@@ -45,7 +44,6 @@ fn details((serial, issuer): (u32, u32), key: &[u8], valid: (u64, u64)) -> Vec<u
         key: Some(key.to_vec()),
         not_before: Some(valid.0),
         not_after: Some(valid.1),
-        ..Default::default()
     }
     .encode_to_vec()
 }
@@ -56,11 +54,7 @@ fn sign<R: CryptoRng>(
     rng: &mut R,
 ) -> Result<MessageField<NoiseCertificate>, CurveError> {
     let signature = issuer.calculate_signature(&details, rng)?;
-    Ok(MessageField::some(NoiseCertificate {
-        details: Some(details),
-        signature: Some(signature.to_vec()),
-        ..Default::default()
-    }))
+    Ok(MessageField::some(NoiseCertificate { details: Some(details), signature: Some(signature.to_vec()) }))
 }
 
 #[cfg(test)]

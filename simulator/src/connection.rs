@@ -19,7 +19,7 @@ const PATH: &str = "/ws/chat";
 /// A client that does not finish its handshake is dropped. Clients themselves give up after 20 s.
 const HANDSHAKE: Duration = Duration::from_secs(20);
 /// Clients ping every 20 to 30 s; one that is silent for so long is gone.
-const SILENCE: Duration = Duration::from_secs(300);
+const SILENCE: Duration = Duration::from_mins(5);
 /// How long a client that was told why gets to hang up.
 const LINGER: Duration = Duration::from_secs(2);
 /// Baileys 6 takes up its ciphers only after its last handshake message is written, and fails when the answer is

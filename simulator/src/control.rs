@@ -1,6 +1,7 @@
 //! The control API: what tests and people do to phones, as JSON over HTTP, and a page on `/`. Requests in, turns of
 //! the world, answers out. Errors are `{"ok":false,"error","code"}`.
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use axum::Router;
@@ -88,8 +89,10 @@ async fn unknown(State(app): State<App>) -> Json<Value> {
 async fn metrics(State(app): State<App>) -> impl IntoResponse {
     let mut text = app.hub.look(crate::world::World::metrics);
     let sockets = app.hub.open_connections();
-    text.push_str("# HELP simulator_sockets Open sockets after the handshake.\n");
-    text.push_str(&format!("# TYPE simulator_sockets gauge\nsimulator_sockets {sockets}\n"));
+    let _ = write!(
+        text,
+        "# HELP simulator_sockets Open sockets after the handshake.\n# TYPE simulator_sockets gauge\nsimulator_sockets {sockets}\n"
+    );
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text)
 }
 

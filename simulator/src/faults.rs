@@ -1,5 +1,7 @@
 //! Faults to inject: what a test asks for, and whether it strikes now. Requests and devices in, decisions out.
 
+use std::collections::VecDeque;
+
 use serde::{Deserialize, Serialize};
 
 use crate::address::DeviceId;
@@ -13,9 +15,9 @@ const MAX_DELAY_MS: u64 = 600_000;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum FaultKind {
-    /// The message is delivered, its sender never hears so.
+    /// The message is delivered, its sender hears nothing of it (receipts wait for a reconnect) until it sends it again.
     DropAck,
-    /// The message is delivered, its sender hears so late.
+    /// The message is delivered, its sender hears so late; receipts come late too.
     DelayAck {
         /// Milliseconds.
         ms: u64,
@@ -134,6 +136,8 @@ pub enum AckFate {
 #[derive(Debug, Default)]
 pub struct Faults {
     set: Vec<Fault>,
+    /// Messages whose sender hears late (milliseconds) or nothing of them; receipts would tell it too.
+    unheard: VecDeque<(DeviceId, String, AckFate)>,
 }
 
 impl Faults {
@@ -147,9 +151,29 @@ impl Faults {
         Ok(())
     }
 
+    /// Notes what the sender of a message is to hear of it, from now on.
+    pub fn note_message(&mut self, sender: &DeviceId, id: &str, fate: AckFate) {
+        self.unheard.retain(|(device, message, _)| device != sender || message != id);
+        if matches!(fate, AckFate::Drop | AckFate::Delay(_)) {
+            self.unheard.push_back((sender.clone(), id.to_owned(), fate));
+            if self.unheard.len() > MAX_FAULTS {
+                self.unheard.pop_front();
+            }
+        }
+    }
+
+    /// Whether a sender hears of a message: now, late, or (until it sends it again) not at all.
+    pub fn hears(&self, sender: &DeviceId, id: &str) -> AckFate {
+        self.unheard
+            .iter()
+            .find(|(device, message, _)| device == sender && message == id)
+            .map_or(AckFate::Send, |(.., fate)| *fate)
+    }
+
     /// Clears everything.
     pub fn clear(&mut self) {
         self.set.clear();
+        self.unheard.clear();
     }
 
     /// What is set.

@@ -85,13 +85,12 @@ async fn main() -> anyhow::Result<()> {
 }
 
 fn announce(simulator: &Simulator, path: &Path) -> anyhow::Result<()> {
-    let ca_file = match simulator.ca_file() {
-        Some(file) => file,
-        None => {
-            let file = path.with_extension("ca.pem");
-            write_atomically(&file, simulator.ca_pem().as_bytes())?;
-            file
-        }
+    let ca_file = if let Some(file) = simulator.ca_file() {
+        file
+    } else {
+        let file = path.with_extension("ca.pem");
+        write_atomically(&file, simulator.ca_pem().as_bytes())?;
+        file
     };
     let announcement = serde_json::json!({
         "control": simulator.control_url(),

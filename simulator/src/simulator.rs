@@ -109,44 +109,44 @@ impl Simulator {
         )?;
         let keys = ServerKeys { static_key, certificate };
         let tls = TlsAcceptor::from(secrets.authority.server_config()?);
-        let (ws, ws_address) = bind(config.ws_listen).await?;
-        let (wss, wss_address) = bind(config.wss_listen).await?;
-        let (http, control_address) = bind(config.control_listen).await?;
+        let (http, control) = bind(config.control_listen).await?;
+        let (plain, ws) = bind(config.ws_listen).await?;
+        let (encrypted, wss) = bind(config.wss_listen).await?;
         let mut root_public_key = [0; 32];
         root_public_key.copy_from_slice(root.public_key.public_key_bytes());
         let simulator = Self {
             hub: Arc::new(Hub::new(world.with_timing(config.timing), keys)),
-            addresses: [control_address, ws_address, wss_address],
+            addresses: [control, ws, wss],
             ca_pem: secrets.authority.certificate_pem,
             root_public_key,
             state_dir,
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };
-        simulator.spawn(http, ws, (wss, tls));
+        simulator.spawn(http, plain, (encrypted, tls));
         Ok(simulator)
     }
 
-    fn spawn(&self, http: TcpListener, ws: TcpListener, (wss, tls): (TcpListener, TlsAcceptor)) {
+    fn spawn(&self, http: TcpListener, plain: TcpListener, encrypted: (TcpListener, TlsAcceptor)) {
         let about = control::About {
             root_public_key: hex::encode(self.root_public_key),
             ca_pem: self.ca_pem.clone(),
             ws_url: self.ws_url(),
             wss_url: self.wss_url(),
         };
-        let app = control::app(Arc::clone(&self.hub), about);
+        let router = control::app(Arc::clone(&self.hub), about);
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
-            let served = axum::serve(http, app).with_graceful_shutdown(stop.cancelled_owned()).await;
+            let served = axum::serve(http, router).with_graceful_shutdown(stop.cancelled_owned()).await;
             if let Err(error) = served {
                 tracing::error!(%error, "the control API stopped");
             }
         });
-        self.tasks.spawn(self.listen(ws, None));
-        self.tasks.spawn(self.listen(wss, Some(tls)));
+        self.tasks.spawn(self.listen(plain, None));
+        self.tasks.spawn(self.listen(encrypted.0, Some(encrypted.1)));
         self.tasks.spawn(tick(Arc::clone(&self.hub), self.stop.clone()));
         if let Some(dir) = &self.state_dir {
-            self.tasks.spawn(save(Arc::clone(&self.hub), dir.clone(), self.stop.clone()));
+            self.tasks.spawn(save_often(Arc::clone(&self.hub), dir.clone(), self.stop.clone()));
         }
     }
 
@@ -203,6 +203,9 @@ impl Simulator {
         if tokio::time::timeout(DRAIN, self.tasks.wait()).await.is_err() {
             tracing::warn!("some tasks did not end in time");
         }
+        if let Some(dir) = self.state_dir.clone() {
+            save(Arc::clone(&self.hub), dir).await;
+        }
     }
 }
 
@@ -245,31 +248,31 @@ async fn tick(hub: Arc<Hub>, stop: CancellationToken) {
     }
 }
 
-/// Saves the world a moment after it changed, and once more at the end.
-async fn save(hub: Arc<Hub>, dir: StateDir, stop: CancellationToken) {
+/// Saves the world a moment after it changed.
+async fn save_often(hub: Arc<Hub>, dir: StateDir, stop: CancellationToken) {
     let mut changes = hub.changes();
-    loop {
-        let go_on = stop
-            .run_until_cancelled(async {
-                let changed = changes.changed().await.is_ok();
-                tokio::time::sleep(SAVE_EVERY).await;
-                changed
-            })
-            .await
-            .unwrap_or(false);
+    while stop
+        .run_until_cancelled(async {
+            let news = changes.changed().await;
+            tokio::time::sleep(SAVE_EVERY).await;
+            news
+        })
+        .await
+        .is_some_and(|news| news.is_ok())
+    {
         changes.mark_unchanged();
-        let (hub, dir) = (Arc::clone(&hub), dir.clone());
-        let saved = tokio::task::spawn_blocking(move || {
-            let encoded = hub.look(encode_world)?;
-            dir.save_world(&encoded)
-        });
-        match saved.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "the world could not be saved"),
-            Err(error) => tracing::error!(%error, "saving the world broke off"),
-        }
-        if !go_on {
-            return;
-        }
+        save(Arc::clone(&hub), dir.clone()).await;
+    }
+}
+
+async fn save(hub: Arc<Hub>, dir: StateDir) {
+    let saved = tokio::task::spawn_blocking(move || {
+        let encoded = hub.look(encode_world)?;
+        dir.save_world(&encoded)
+    });
+    match saved.await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(%error, "the world could not be saved"),
+        Err(error) => tracing::error!(%error, "saving the world broke off"),
     }
 }

@@ -97,13 +97,12 @@ impl StateDir {
     /// The secrets, made on first use.
     pub fn secrets(&self) -> Result<Secrets, SnapshotError> {
         let path = self.0.join("secrets.json");
-        let secrets = match read(&path)? {
-            Some(secrets) => secrets,
-            None => {
-                let secrets = Secrets::generate()?;
-                write_atomically(&path, &encode(&path, &secrets)?)?;
-                secrets
-            }
+        let secrets = if let Some(secrets) = read(&path)? {
+            secrets
+        } else {
+            let secrets = Secrets::generate()?;
+            write_atomically(&path, &encode(&path, &secrets)?)?;
+            secrets
         };
         write_atomically(&self.ca_file(), secrets.authority.certificate_pem.as_bytes())?;
         Ok(secrets)

@@ -164,6 +164,7 @@ impl World {
     }
 
     /// Sets what a snapshot does not hold.
+    #[must_use]
     pub fn with_timing(mut self, timing: Timing) -> Self {
         self.timing = timing;
         self

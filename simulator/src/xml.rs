@@ -1,5 +1,7 @@
 //! Reading and building stanzas with few words. Nodes in, nodes out.
 
+use std::fmt::Write;
+
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node, NodeContent, NodeValue};
 
@@ -122,7 +124,7 @@ fn write_node(node: &Node, text: &mut String, depth: usize) {
     text.push('<');
     text.push_str(&node.tag);
     for (name, value) in node.attrs.iter() {
-        text.push_str(&format!(" {name}=\"{}\"", cut(&value.as_str())));
+        let _ = write!(text, " {name}=\"{}\"", cut(&value.as_str()));
     }
     if node.content.is_none() {
         text.push_str("/>");
@@ -139,11 +141,13 @@ fn write_node(node: &Node, text: &mut String, depth: usize) {
             }
         }
         Some(NodeContent::Nodes(_)) => text.push('…'),
-        Some(NodeContent::Bytes(bytes)) => text.push_str(&format!("({} bytes)", bytes.len())),
+        Some(NodeContent::Bytes(bytes)) => {
+            let _ = write!(text, "({} bytes)", bytes.len());
+        }
         Some(NodeContent::String(content)) => text.push_str(&cut(content)),
         None => {}
     }
-    text.push_str(&format!("</{}>", node.tag));
+    let _ = write!(text, "</{}>", node.tag);
 }
 
 fn cut(text: &str) -> String {

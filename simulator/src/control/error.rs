@@ -20,15 +20,15 @@ pub(super) struct ApiError {
 }
 
 impl ApiError {
-    pub(super) fn bad_request(text: impl ToString) -> Self {
+    pub(super) fn bad_request(text: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", text)
     }
 
-    pub(super) fn not_found(text: impl ToString) -> Self {
+    pub(super) fn not_found(text: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", text)
     }
 
-    pub(super) fn conflict(text: impl ToString) -> Self {
+    pub(super) fn conflict(text: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, "conflict", text)
     }
 
@@ -44,12 +44,12 @@ impl ApiError {
     }
 
     /// The device or the phone refused to be linked.
-    pub(super) fn not_linked(text: impl ToString) -> Self {
+    pub(super) fn not_linked(text: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, "not_linked", text)
     }
 
-    pub(super) fn new(status: StatusCode, code: &'static str, text: impl ToString) -> Self {
-        Self { status, code, text: text.to_string() }
+    pub(super) fn new(status: StatusCode, code: &'static str, text: impl Into<String>) -> Self {
+        Self { status, code, text: text.into() }
     }
 }
 
@@ -63,9 +63,9 @@ impl IntoResponse for ApiError {
 impl From<AccountError> for ApiError {
     fn from(error: AccountError) -> Self {
         match error {
-            AccountError::Number(_) => Self::bad_request(error),
-            AccountError::Taken(_) => Self::conflict(error),
-            AccountError::NoPhone(_) => Self::not_found(error),
+            AccountError::Number(_) => Self::bad_request(error.to_string()),
+            AccountError::Taken(_) => Self::conflict(error.to_string()),
+            AccountError::NoPhone(_) => Self::not_found(error.to_string()),
         }
     }
 }
@@ -74,9 +74,11 @@ impl From<ScanError> for ApiError {
     fn from(error: ScanError) -> Self {
         match error {
             ScanError::FindPhone(error) => error.into(),
-            ScanError::ReadCode => Self::bad_request(error),
-            ScanError::FindReference => Self::new(StatusCode::GONE, "qr_expired", error),
-            ScanError::CompareKeys | ScanError::TooMany(_) | ScanError::Link(_) => Self::not_linked(error),
+            ScanError::ReadCode => Self::bad_request(error.to_string()),
+            ScanError::FindReference => Self::new(StatusCode::GONE, "qr_expired", error.to_string()),
+            ScanError::CompareKeys | ScanError::TooMany(_) | ScanError::Link(_) => {
+                Self::not_linked(error.to_string())
+            }
         }
     }
 }
@@ -85,8 +87,8 @@ impl From<LinkCodeError> for ApiError {
     fn from(error: LinkCodeError) -> Self {
         match error {
             LinkCodeError::FindPhone(error) => error.into(),
-            LinkCodeError::FindDevice(_) => Self::not_found(error),
-            LinkCodeError::Type(_) => Self::bad_request(error),
+            LinkCodeError::FindDevice(_) => Self::not_found(error.to_string()),
+            LinkCodeError::Type(_) => Self::bad_request(error.to_string()),
         }
     }
 }
@@ -95,7 +97,7 @@ impl From<UnlinkError> for ApiError {
     fn from(error: UnlinkError) -> Self {
         match error {
             UnlinkError::FindPhone(error) => error.into(),
-            UnlinkError::NoDevice(..) => Self::not_found(error),
+            UnlinkError::NoDevice(..) => Self::not_found(error.to_string()),
         }
     }
 }
@@ -104,14 +106,14 @@ impl From<PhoneActionError> for ApiError {
     fn from(error: PhoneActionError) -> Self {
         match error {
             PhoneActionError::FindPhone(error) => error.into(),
-            PhoneActionError::FindRecipient(_) => Self::not_found(error),
-            PhoneActionError::Compose(_) => Self::conflict(error),
+            PhoneActionError::FindRecipient(_) => Self::not_found(error.to_string()),
+            PhoneActionError::Compose(_) => Self::conflict(error.to_string()),
         }
     }
 }
 
 impl From<FaultError> for ApiError {
     fn from(error: FaultError) -> Self {
-        Self::bad_request(error)
+        Self::bad_request(error.to_string())
     }
 }

@@ -75,8 +75,7 @@ fn numbered(bytes: &[u8], version: usize) -> Option<Vec<u8>> {
         return None;
     }
     let mut patch = SyncdPatch::decode_from_slice(bytes).ok()?;
-    patch.version =
-        MessageField::some(SyncdVersion { version: u64::try_from(version).ok(), ..Default::default() });
+    patch.version = MessageField::some(SyncdVersion { version: u64::try_from(version).ok() });
     Some(patch.encode_to_vec())
 }
 

@@ -14,7 +14,7 @@ use wacore_binary::{Jid, Node};
 
 use crate::address::{DeviceId, Namespace};
 use crate::faults::AckFate;
-use crate::world::{Output, Turn, World};
+use crate::world::{Turn, World};
 use crate::xml;
 
 /// Nobody has this number, or it is no person.
@@ -38,6 +38,9 @@ pub(crate) fn apply(world: &mut World, turn: &mut Turn<'_>, from: &DeviceId, mes
     if let AckFate::Refuse(code) = fate {
         return refuse(world, turn, from, message, code);
     }
+    if let Some(id) = xml::text(message, "id") {
+        world.faults.note_message(from, &id, fate);
+    }
     let ack = match route(world, turn, from, message) {
         Ok(phash) => {
             let mut ack = xml::ack(message, "message", turn.now_secs());
@@ -48,14 +51,10 @@ pub(crate) fn apply(world: &mut World, turn: &mut Turn<'_>, from: &DeviceId, mes
         }
         Err(code) => return refuse(world, turn, from, message, code),
     };
-    match fate {
-        AckFate::Drop | AckFate::Refuse(_) => {}
-        AckFate::Delay(delay_ms) => {
-            if let Some(&connection) = world.online.get(from) {
-                turn.outputs.push(Output::SendLater { connection, stanza: ack, delay_ms });
-            }
-        }
-        AckFate::Send => answer(world, turn, from, ack),
+    if from.is_phone() {
+        answer(world, turn, from, ack);
+    } else {
+        world.send_by_fate(turn, from, ack, fate);
     }
 }
 

@@ -33,15 +33,12 @@ impl World {
             .take(most)
             .collect();
         for connection in &struck {
-            match &error {
-                Some(error) => {
-                    self.send(turn, *connection, error.clone());
-                    self.hang_up(turn, *connection);
-                }
-                None => {
-                    self.disconnected(turn, *connection);
-                    turn.outputs.push(Output::Close { connection: *connection, linger: false });
-                }
+            if let Some(error) = &error {
+                self.send(turn, *connection, error.clone());
+                self.hang_up(turn, *connection);
+            } else {
+                self.disconnected(turn, *connection);
+                turn.outputs.push(Output::Close { connection: *connection, linger: false });
             }
         }
         Ok(struck.len())
@@ -49,11 +46,12 @@ impl World {
 }
 
 fn stream_error(code: Option<u16>, kind: Option<crate::faults::Conflict>) -> Node {
-    match kind {
-        Some(kind) => conflict(kind.as_str(), code),
-        None => {
-            let error = NodeBuilder::new("stream:error");
-            code.map_or_else(NodeBuilder::default, |code| error.attr("code", code)).build()
-        }
+    if let Some(kind) = kind {
+        return conflict(kind.as_str(), code);
+    }
+    let error = NodeBuilder::new("stream:error");
+    match code {
+        Some(code) => error.attr("code", code).build(),
+        None => error.build(),
     }
 }

@@ -2,8 +2,10 @@
 
 use wacore_binary::Node;
 
-use super::{Peer, Turn, World};
+use super::{Output, Peer, Turn, World};
 use crate::address::DeviceId;
+use crate::faults::AckFate;
+use crate::xml;
 
 impl World {
     /// Delivers a stanza that must be acknowledged: it stays in the device's queue until it is.
@@ -22,8 +24,30 @@ impl World {
             return;
         };
         device.queue.push(sender, stanza.clone());
-        if self.is_active(target) {
-            self.send_to(turn, target, stanza);
+        if !self.is_active(target) {
+            return;
+        }
+        let fate = match xml::text(&stanza, "id") {
+            Some(id) if stanza.tag == "receipt" => self.faults.hears(target, &id),
+            Some(_) | None => AckFate::Send,
+        };
+        self.send_by_fate(turn, target, stanza, fate);
+    }
+
+    /// Sends now, late or not at all.
+    pub(crate) fn send_by_fate(
+        &mut self,
+        turn: &mut Turn<'_>,
+        target: &DeviceId,
+        stanza: Node,
+        fate: AckFate,
+    ) {
+        match (fate, self.online.get(target)) {
+            (AckFate::Delay(delay_ms), Some(&connection)) => {
+                turn.outputs.push(Output::SendLater { connection, stanza, delay_ms });
+            }
+            (AckFate::Send, _) => self.send_to(turn, target, stanza),
+            (AckFate::Drop | AckFate::Refuse(_) | AckFate::Delay(_), _) => {}
         }
     }
 
