@@ -293,7 +293,7 @@ struct Listener {
 impl EventHandler for Listener {
     fn handle_event(&self, event: Arc<Event>) {
         let me = || self.client.upgrade().and_then(|client| me(&client));
-        if let Some(signal) = events::signal(&event, me) {
+        if let Some(signal) = events::signal(&event, now_ms(), me) {
             self.reporter.tell(signal);
         }
     }

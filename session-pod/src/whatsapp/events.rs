@@ -1,16 +1,16 @@
-//! What the client's events mean to the session. Pure but for the account, which is read from the running client.
+//! What the client's events mean to the session. Pure: time and account come in.
 
 use session_api::Account;
 use whatsapp_rust::types::events::{ConnectFailureReason, Event, LoggedOut, TemporaryBan};
-use whatsapp_rust::wacore::chrono::{SecondsFormat, Utc};
+use whatsapp_rust::wacore::chrono::{DateTime, SecondsFormat};
 use whatsapp_rust::wacore_binary::Jid;
 
 use super::convert;
 use crate::session::Ending;
 use crate::session::state::{Signal, reason};
 
-/// The signal of an event; none for events that change nothing. `me` reads the account from the client.
-pub(super) fn signal(event: &Event, me: impl FnOnce() -> Option<Account>) -> Option<Signal> {
+/// The signal of an event; none for events that change nothing. `now` is in Unix milliseconds, `me` reads the account from the client.
+pub(super) fn signal(event: &Event, now: u64, me: impl FnOnce() -> Option<Account>) -> Option<Signal> {
     Some(match event {
         Event::PairingQrCode(qr) => Signal::Qr {
             qr: qr.code.clone(),
@@ -36,7 +36,7 @@ pub(super) fn signal(event: &Event, me: impl FnOnce() -> Option<Account>) -> Opt
         }
         Event::LoggedOut(out) => Signal::Ended(logged_out(out)),
         Event::StreamReplaced(_) => Signal::Ended(Ending::Replaced),
-        Event::TemporaryBan(ban) => Signal::Ended(banned(ban)),
+        Event::TemporaryBan(ban) => Signal::Ended(banned(ban, now)),
         Event::ClientOutdated(_) => Signal::Ended(Ending::Outdated),
         Event::ConnectFailure(failure) => refused(failure.reason),
         Event::ServerAck(ack) if ack.class.as_deref() == Some("message") => {
@@ -68,8 +68,9 @@ fn logged_out(out: &LoggedOut) -> Ending {
     }
 }
 
-fn banned(ban: &TemporaryBan) -> Ending {
-    let until = Utc::now().checked_add_signed(ban.expire);
+fn banned(ban: &TemporaryBan, now: u64) -> Ending {
+    let now = i64::try_from(now).ok().and_then(DateTime::from_timestamp_millis);
+    let until = now.and_then(|now| now.checked_add_signed(ban.expire));
     Ending::Banned {
         until: until.map(|until| until.to_rfc3339_opts(SecondsFormat::Secs, true)),
         cause: Some(ban.code.code()),
