@@ -41,6 +41,10 @@ function sender(key) {
   return user(candidates.find((jid) => jid?.endsWith('@s.whatsapp.net')) ?? candidates.find(Boolean));
 }
 
+function reportStatus({ id, fromMe }, status) {
+  if (fromMe && STATUS[status]) emit('receipt', { id, status: STATUS[status] });
+}
+
 /** Runs the judge until `stop` or the end of stdin. */
 export async function runBaileys({ library, verifySignature }) {
   makeStrict(library, verifySignature);
@@ -52,19 +56,19 @@ export async function runBaileys({ library, verifySignature }) {
   let socket;
 
   const onMessages = ({ messages }) => {
-    for (const { key, message, messageStubType } of messages) {
+    for (const { key, message, messageStubType, status } of messages) {
       received.set(key.id, key);
       const text = message?.conversation ?? message?.extendedTextMessage?.text;
       const fields = { id: key.id, from: sender(key), fromMe: key.fromMe === true };
       if (text !== undefined && text !== null) emit('message', { ...fields, text });
       else if (messageStubType === 2) emit('undecryptable', fields);
+      // A receipt that came while the library still held the message back is merged into it.
+      reportStatus(key, status);
     }
   };
 
   const onUpdates = (updates) => {
-    for (const { key, update } of updates) {
-      if (STATUS[update.status]) emit('receipt', { id: key.id, status: STATUS[update.status] });
-    }
+    for (const { key, update } of updates) reportStatus(key, update.status);
   };
 
   const onAck = ({ attrs }) => {

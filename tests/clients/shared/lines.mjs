@@ -1,6 +1,10 @@
 // The line protocol of every judge: one JSON command per line on stdin, one JSON event per line on stdout.
 // Comes in: a table of command handlers. Goes out: events. Must not write anything else to stdout (logs go to stderr).
+import { Console } from 'node:console';
 import { createInterface } from 'node:readline';
+
+// Libraries print to the console as they like: that is log, not protocol.
+globalThis.console = new Console(process.stderr, process.stderr);
 
 /** Writes one event. Undefined fields are left out. */
 export function emit(event, fields = {}) {

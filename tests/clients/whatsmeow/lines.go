@@ -35,18 +35,22 @@ type event struct {
 	Message string `json:"message,omitempty"`
 }
 
-var stdout struct {
+// reports is the process's stdout; libraries that print get stderr instead.
+var reports = struct {
 	sync.Mutex
-}
+	out *os.File
+}{out: os.Stdout}
+
+func init() { os.Stdout = os.Stderr }
 
 func emit(e event) {
 	line, err := json.Marshal(e)
 	if err != nil {
 		panic(err) // only strings and numbers: cannot happen
 	}
-	stdout.Lock()
-	defer stdout.Unlock()
-	os.Stdout.Write(append(line, '\n'))
+	reports.Lock()
+	defer reports.Unlock()
+	reports.out.Write(append(line, '\n'))
 }
 
 // serve performs commands in order until `stop` or the end of stdin.
