@@ -30,7 +30,7 @@ fn unread(rejection: &BytesRejection) -> ApiError {
             format!("the body is larger than {} bytes", super::MAX_BODY),
         )
         .with("maxBytes", super::MAX_BODY),
-        _ => {
+        BytesRejection::FailedToBufferBody(_) | _ => {
             ApiError::new(StatusCode::BAD_REQUEST, "unreadable_body", "the body could not be read to its end")
         }
     }

@@ -87,7 +87,6 @@ fn heard(state: &mut State, signal: Signal, now: u64) -> Vec<Effect> {
                 );
             }
         }
-        Signal::DialFailed(why) => state.reason = Some(why),
         Signal::Disconnected(why) => lost(state, why, now),
         Signal::Qr { qr, valid_ms } => return show_qr(state, qr, valid_ms, now),
         Signal::QrExhausted => {
@@ -99,7 +98,7 @@ fn heard(state: &mut State, signal: Signal, now: u64) -> Vec<Effect> {
             state.codes.code = Some(code);
             return vec![Effect::Announce(announced)];
         }
-        Signal::PairFailed(why) => state.reason = Some(why),
+        Signal::DialFailed(why) | Signal::PairFailed(why) => state.reason = Some(why),
         Signal::Paired(me) => return paired(state, me, now),
         Signal::Connected(me) => return connected(state, me, now),
         Signal::Ended(ending) => return ended(state, &ending, now),

@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn only_so_many_wait_for_an_acknowledgement() {
-        let ids: Vec<String> = (0..WINDOW + 1).map(|n| n.to_string()).collect();
+        let ids: Vec<String> = (0..=WINDOW).map(|n| n.to_string()).collect();
         let messages: Vec<(&str, &str)> = ids.iter().map(|id| (id.as_str(), id.as_str())).collect();
         let mut outbox = outbox(&messages);
         for _ in 0..WINDOW {

@@ -228,18 +228,14 @@ impl Runner {
     async fn commit(&mut self, effects: Vec<Effect>) -> Result<Vec<Input>, Reason> {
         let (mut writes, mut senders) = (Vec::new(), Vec::new());
         for effect in effects {
-            match effect {
-                Effect::Write(write) => {
-                    writes.push(write);
-                    senders.push(None);
-                }
-                Effect::Accept(ticket) => {
-                    if let Some(Ticket::Send(draft, reply)) = self.tickets.remove(&ticket) {
-                        writes.push(Write::Accept(draft.clone()));
-                        senders.push(Some((draft, reply)));
-                    }
-                }
-                other => self.act(other),
+            if let Effect::Write(write) = effect {
+                writes.push(write);
+                senders.push(None);
+            } else if let Effect::Accept(ticket) = effect
+                && let Some(Ticket::Send(draft, reply)) = self.tickets.remove(&ticket)
+            {
+                writes.push(Write::Accept(draft.clone()));
+                senders.push(Some((draft, reply)));
             }
         }
         if writes.is_empty() {

@@ -23,6 +23,7 @@ pub(crate) struct Now {
 }
 
 /// Everything that the session remembers while it runs.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own; together they are no enum")]
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct State {
     /// Where the session stands.
@@ -361,7 +362,7 @@ impl State {
             Some((phase, reason)) => (phase, Some(reason)),
             None => (SessionState::Starting, None),
         };
-        Self { link, phase, reason, credentials_lost, ..state }
+        Self { phase, reason, link, credentials_lost, ..state }
     }
 
     /// Whether the store holds the credentials of a paired device.

@@ -173,7 +173,7 @@ pub(super) fn progress(
             .query_row(params![id, progress as i64, now], |row| row.get(0))
             .optional()?;
         if let Some(to) = to {
-            status_event(tx, id, to, progress, None, now)?;
+            status_event(tx, status(id, to, progress, None), now)?;
         }
     }
     Ok(())
@@ -189,7 +189,7 @@ pub(super) fn fail(tx: &Connection, id: &str, reason: &Reason, now: u64) -> rusq
         .query_row(params![id, now, to_json(reason)?], |row| row.get(0))
         .optional()?;
     match to {
-        Some(to) => status_event(tx, id, to, Progress::Error, Some(reason.clone()), now),
+        Some(to) => status_event(tx, status(id, to, Progress::Error, Some(reason.clone())), now),
         None => Ok(()),
     }
 }
@@ -202,16 +202,12 @@ pub(super) fn attempts(tx: &Connection, id: &str, attempts: u32) -> rusqlite::Re
     tx.prepare("UPDATE outbox SET attempts = ?2 WHERE id = ?1")?.execute(params![id, attempts]).map(|_| ())
 }
 
-fn status_event(
-    tx: &Connection,
-    id: &str,
-    to: String,
-    progress: Progress,
-    reason: Option<Reason>,
-    now: u64,
-) -> rusqlite::Result<()> {
-    // Only ids that passed `MessageId` are ever in the table.
-    let Ok(message_id) = MessageId::try_from(id.to_owned()) else { return Ok(()) };
-    let status = MessageStatus { to, message_id, status: progress.name().to_owned(), reason };
-    events::append(tx, &EventData::MessageStatus(status), now)
+fn status_event(tx: &Connection, status: Option<MessageStatus>, now: u64) -> rusqlite::Result<()> {
+    status.map_or(Ok(()), |status| events::append(tx, &EventData::MessageStatus(status), now))
+}
+
+/// None for an id that is no message id; there is none such in the table.
+fn status(id: &str, to: String, progress: Progress, reason: Option<Reason>) -> Option<MessageStatus> {
+    let message_id = MessageId::try_from(id.to_owned()).ok()?;
+    Some(MessageStatus { to, message_id, status: progress.name().to_owned(), reason })
 }

@@ -39,11 +39,11 @@ fn inbound(id: &str, reply: Option<Draft>) -> Inbound {
 }
 
 fn statuses(store: &Store) -> Vec<(String, String)> {
-    let one = |event: Event| match event.data {
-        EventData::MessageStatus(MessageStatus { message_id, status, .. }) => {
-            Some((message_id.to_string(), status))
-        }
-        _ => None,
+    let one = |event: Event| {
+        let EventData::MessageStatus(MessageStatus { message_id, status, .. }) = event.data else {
+            return None;
+        };
+        Some((message_id.to_string(), status))
     };
     store.events(0, 1_000).unwrap().into_iter().filter_map(one).collect()
 }

@@ -129,7 +129,7 @@ pub(super) fn inbound(
     from: String,
     auto_reply: bool,
 ) -> Option<Inbound> {
-    let id = MessageId::try_from(info.id.to_string()).ok()?;
+    let id = MessageId::try_from(info.id.clone()).ok()?;
     let is_group = info.source.chat.is_group();
     let chat = if is_group { info.source.chat.to_non_ad_string() } else { from.clone() };
     let encoded = message_to_vec(message);
@@ -218,8 +218,8 @@ pub(super) fn progress(receipt: &ReceiptType) -> Option<Progress> {
         | ReceiptType::Inactive
         | ReceiptType::PeerMsg
         | ReceiptType::HistorySync
-        | ReceiptType::Other(_) => None,
-        _ => None,
+        | ReceiptType::Other(_)
+        | _ => None,
     }
 }
 

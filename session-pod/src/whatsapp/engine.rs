@@ -197,7 +197,7 @@ fn failed(error: &SendError) -> Transmission {
             "invalid_message",
             "the protocol library refuses the message or its recipient",
         )),
-        _ => Transmission::Failed,
+        SendError::Iq(_) | SendError::Internal(_) | _ => Transmission::Failed,
     }
 }
 

@@ -9,6 +9,10 @@ use super::convert;
 use crate::session::Ending;
 use crate::session::state::{Signal, reason};
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the library has some fifty events that change nothing here"
+)]
 /// The signal of an event; none for events that change nothing. `now` is in Unix milliseconds, `me` reads the account from the client.
 pub(super) fn signal(event: &Event, now: u64, me: impl FnOnce() -> Option<Account>) -> Option<Signal> {
     Some(match event {
@@ -84,10 +88,12 @@ fn refused(code: ConnectFailureReason) -> Signal {
         let message = format!("WhatsApp is not available (code {number}); trying again");
         return Signal::Disconnected(reason("whatsapp_unavailable", message));
     }
-    Signal::Ended(match code {
-        ConnectFailureReason::TempBanned => Ending::Banned { until: None, cause: None },
-        ConnectFailureReason::ClientOutdated => Ending::Outdated,
-        _ => Ending::Refused { code: number },
+    Signal::Ended(if code == ConnectFailureReason::TempBanned {
+        Ending::Banned { until: None, cause: None }
+    } else if code == ConnectFailureReason::ClientOutdated {
+        Ending::Outdated
+    } else {
+        Ending::Refused { code: number }
     })
 }
 

@@ -14,7 +14,7 @@ use whatsapp_rust::wacore::net::{HttpClient, HttpRequest, HttpResponse};
 /// Time to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time for a whole exchange.
-const TIMEOUT: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_mins(2);
 /// Largest answer.
 const MAX_BODY: usize = 128 << 20;
 

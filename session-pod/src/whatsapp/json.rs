@@ -227,7 +227,9 @@ impl List {
     fn push<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unwritable> {
         match value.serialize(Writer)? {
             Piece::Byte(byte) => self.bytes.push(byte),
-            other => self.values.push(other.into_value()),
+            other @ (Piece::Nothing | Piece::Value(_) | Piece::Member(..)) => {
+                self.values.push(other.into_value())
+            }
         }
         Ok(())
     }
@@ -265,7 +267,7 @@ list!(SerializeTupleStruct::serialize_field, SerializeTupleVariant::serialize_fi
 struct Fields {
     member: Option<String>,
     key: String,
-    fields: Map<String, Value>,
+    object: Map<String, Value>,
 }
 
 impl Fields {
@@ -273,17 +275,17 @@ impl Fields {
         match value.serialize(Writer)? {
             Piece::Nothing => {}
             Piece::Member(member, value) => {
-                self.fields.insert(member, value);
+                self.object.insert(member, value);
             }
-            other => {
-                self.fields.insert(name, other.into_value());
+            other @ (Piece::Byte(_) | Piece::Value(_)) => {
+                self.object.insert(name, other.into_value());
             }
         }
         Ok(())
     }
 
     fn finish(self) -> Piece {
-        let object = Value::Object(self.fields);
+        let object = Value::Object(self.object);
         match self.member {
             Some(member) => Piece::Member(member, object),
             None => Piece::Value(object),

@@ -12,7 +12,7 @@ fn request(json: serde_json::Value) -> SendRequest {
     serde_json::from_value(json).unwrap()
 }
 
-fn text_request(more: serde_json::Value) -> SendRequest {
+fn text_request(more: &serde_json::Value) -> SendRequest {
     let mut body = serde_json::json!({"to": "628123456789", "content": {"type": "text", "text": "hi"}});
     for (key, value) in more.as_object().unwrap() {
         body[key] = value.clone();
@@ -57,13 +57,13 @@ fn received(info: &MessageInfo, message: &wa::Message, auto_reply: bool) -> (Inb
 
 #[test]
 fn a_plain_text_is_a_conversation() {
-    let message = composed(&text_request(serde_json::json!({})), &nothing());
+    let message = composed(&text_request(&serde_json::json!({})), &nothing());
     assert_eq!(message.conversation.as_deref(), Some("hi"));
 }
 
 #[test]
 fn mentions_and_an_unknown_quote_go_into_the_context() {
-    let request = text_request(serde_json::json!({
+    let request = text_request(&serde_json::json!({
         "content": {"type": "text", "text": "hi @628111111111", "mentions": ["628111111111"]},
         "quoted": "3EB0",
     }));
@@ -78,7 +78,7 @@ fn mentions_and_an_unknown_quote_go_into_the_context() {
 #[test]
 fn a_remembered_quote_carries_the_original_and_its_author() {
     let message = message_to_vec(&wa::Message::text("original"));
-    let request = text_request(serde_json::json!({"quoted": "3EB0"}));
+    let request = text_request(&serde_json::json!({"quoted": "3EB0"}));
     let theirs = Remembered { sender: Some("9@lid".into()), chat: "9@lid".into(), message: message.clone() };
     let quoting = composed(&request, &Quote { remembered: Some(theirs), me: None });
     let found = context(&quoting);
@@ -92,7 +92,7 @@ fn a_remembered_quote_carries_the_original_and_its_author() {
 #[test]
 fn in_a_group_an_unknown_quote_needs_its_author() {
     let group = "120363025246125486@g.us";
-    let bare = text_request(serde_json::json!({"to": group, "quoted": "3EB0"}));
+    let bare = text_request(&serde_json::json!({"to": group, "quoted": "3EB0"}));
     assert_eq!(compose(&bare, &nothing()), Err(ComposeError::UnknownQuote));
     let full = text_request(
         serde_json::json!({"to": group, "quoted": {"id": "3EB0", "participant": "628111111111"}}),

@@ -149,17 +149,14 @@ async fn socks_proxy(listener: TcpListener) -> Option<(String, String)> {
     }
     let mut request = [0; 4];
     stream.read_exact(&mut request).await.unwrap();
-    let host = match request[3] {
-        1 => {
-            let mut ip = [0; 4];
-            stream.read_exact(&mut ip).await.unwrap();
-            std::net::Ipv4Addr::from(ip).to_string()
-        }
-        _ => {
-            let mut name = vec![0; stream.read_u8().await.unwrap().into()];
-            stream.read_exact(&mut name).await.unwrap();
-            String::from_utf8(name).unwrap()
-        }
+    let host = if request[3] == 1 {
+        let mut ip = [0; 4];
+        stream.read_exact(&mut ip).await.unwrap();
+        std::net::Ipv4Addr::from(ip).to_string()
+    } else {
+        let mut name = vec![0; stream.read_u8().await.unwrap().into()];
+        stream.read_exact(&mut name).await.unwrap();
+        String::from_utf8(name).unwrap()
     };
     let port = stream.read_u16().await.unwrap();
     let mut upstream = TcpStream::connect((host.as_str(), port)).await.unwrap();
