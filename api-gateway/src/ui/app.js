@@ -7,6 +7,8 @@ const MAX_LINES = 500;
 const REFRESH_MS = 3000;
 const $ = (selector, root = document) => root.querySelector(selector);
 const cards = new Map();
+/** What became of messages whose send has not been answered yet: message id → status. */
+const early = new Map();
 let base = location.origin;
 let key = '';
 let socket = null;
@@ -197,6 +199,7 @@ async function send(id) {
   const [to, text] = [$('.to', element), $('.text', element)];
   const sent = await call('POST', '/api/messages/text', { sessionId: id, to: to.value, text: text.value });
   line(id, { kind: 'out', text: text.value, note: `to ${to.value}`, message: sent.id, status: sent.status });
+  if (early.has(sent.id)) mark(id, sent.id, early.get(sent.id));
   text.value = '';
   text.focus();
 }
@@ -224,7 +227,11 @@ const WORDS = { SERVER_ACK: 'sent', DELIVERY_ACK: 'delivered', READ: 'read', PLA
 function mark(id, message, status) {
   const log = $('.log', cards.get(id)?.element);
   const item = log && [...log.children].find((one) => one.dataset.message === message);
-  if (!item) return;
+  if (!item) {
+    early.set(message, status);
+    if (early.size > MAX_LINES) early.delete(early.keys().next().value);
+    return;
+  }
   $('.state', item).textContent = ` · ${WORDS[status] ?? status}`;
   item.classList.toggle('failed', status === 'ERROR');
 }
