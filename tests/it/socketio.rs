@@ -90,7 +90,7 @@ async fn a_session_is_followed_from_qr_to_closed() {
     let id = sent["id"].as_str().unwrap();
     friend.receives("Halo").await;
     friend.read(&[id]).await;
-    let read = client.emitted("message_status", |data| data["id"] == id && data["status"] == "read").await;
+    let read = client.emitted("message_status", |data| data["id"] == id && data["status"] == "READ").await;
     assert_eq!(read["sessionId"], "shop");
 
     friend.send(&phone.number, "Hai").await;
