@@ -34,6 +34,8 @@ fn main() -> ExitCode {
         .with_env_filter(EnvFilter::new(&config.log))
         .with_writer(std::io::stderr)
         .with_ansi(false)
+        // Whoever reads our log may die before us: a line that cannot be written is dropped, and never a panic.
+        .log_internal_errors(false)
         .init();
     let directory = match lock::lock(&config.data_dir) {
         Ok(lock) => lock,
