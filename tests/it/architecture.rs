@@ -100,7 +100,12 @@ fn session_pod_knows_no_kubernetes_and_the_gateway_no_whatsapp() {
     assert!(pod.contains("whatsapp-rust v0.7.0"));
     assert!(!pod.lines().any(|l| l.starts_with("kube") || l.starts_with("k8s-openapi")));
     let gateway = tree("api-gateway", &[]);
-    assert!(!gateway.lines().any(|l| l.starts_with("whatsapp") || l.starts_with("wa")), "{gateway}");
+    assert!(
+        !gateway
+            .lines()
+            .any(|l| l.starts_with("whatsapp") || l.starts_with("waco") || l.starts_with("waproto")),
+        "{gateway}"
+    );
 }
 
 #[test]
@@ -178,7 +183,10 @@ fn pure_files_have_no_async_no_client_and_no_clock() {
     for file in sources() {
         let name = file.to_string_lossy().into_owned();
         let test = name.ends_with("/tests.rs") || name.contains("/tests/");
-        if test || !PURE.iter().any(|pure| name.starts_with(pure)) {
+        // The two edges of the session task, and the stores whose async signatures the Signal library asks for.
+        let edge = ["session/run.rs", "session/effects.rs", "phone/signal/stores.rs"];
+        let edge = edge.iter().any(|end| name.ends_with(end));
+        if test || edge || !PURE.iter().any(|pure| name.starts_with(pure)) {
             continue;
         }
         seen += 1;
