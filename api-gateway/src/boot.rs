@@ -51,7 +51,8 @@ pub enum BootError {
 /// Logs to standard error: JSON in production, lines for people otherwise.
 pub fn log(config: &Config) {
     let filter = EnvFilter::try_new(&config.log).unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let lines =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).log_internal_errors(false);
     // An error says that somebody else logs already.
     let _set = if config.production { lines.json().try_init() } else { lines.try_init() };
 }
