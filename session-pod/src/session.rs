@@ -21,6 +21,7 @@ mod pairing;
 mod run;
 pub(crate) mod state;
 mod view;
+mod vocabulary;
 
 pub(crate) use disconnect::Ending;
 pub(crate) use pace::MAX_PACE_MS;

@@ -228,7 +228,7 @@ impl List {
         match value.serialize(Writer)? {
             Piece::Byte(byte) => self.bytes.push(byte),
             other @ (Piece::Nothing | Piece::Value(_) | Piece::Member(..)) => {
-                self.values.push(other.into_value())
+                self.values.push(other.into_value());
             }
         }
         Ok(())

@@ -1,10 +1,10 @@
 //! Every transition of the session, as values.
 
-use session_api::{PairingCode, SessionState as S};
+use session_api::{ConfigPush, PairingCode, SessionState as S};
 
 use super::*;
 use crate::session::Secret;
-use crate::store::MAX_QUEUED;
+use crate::store::{Progress, Queued};
 
 const NOW: u64 = 1_000_000;
 

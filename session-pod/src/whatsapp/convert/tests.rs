@@ -95,7 +95,7 @@ fn in_a_group_an_unknown_quote_needs_its_author() {
     let bare = text_request(&serde_json::json!({"to": group, "quoted": "3EB0"}));
     assert_eq!(compose(&bare, &nothing()), Err(ComposeError::UnknownQuote));
     let full = text_request(
-        serde_json::json!({"to": group, "quoted": {"id": "3EB0", "participant": "628111111111"}}),
+        &serde_json::json!({"to": group, "quoted": {"id": "3EB0", "participant": "628111111111"}}),
     );
     assert_eq!(
         context(&composed(&full, &nothing())).participant.as_deref(),
