@@ -139,4 +139,57 @@ pub fn decode_stanza(payload: &[u8]) -> Result<Node, FrameError> {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+    use wacore_binary::builder::NodeBuilder;
+
+    fn frames(decoder: &mut FrameDecoder) -> Vec<Vec<u8>> {
+        std::iter::from_fn(|| decoder.next_frame().unwrap()).collect()
+    }
+
+    #[test]
+    fn frames_come_out_whole_however_the_bytes_arrive() {
+        let routing = [b"ED\x00\x01\x00\x00\x02".as_slice(), b"xy"].concat();
+        for intro in [Vec::new(), routing] {
+            let bytes = [&intro, PROLOGUE.as_slice(), &frame(b"one"), &frame(b""), &frame(b"three")].concat();
+            for step in 1..=bytes.len() {
+                let mut decoder = FrameDecoder::default();
+                let mut found = Vec::new();
+                for chunk in bytes.chunks(step) {
+                    decoder.push(chunk);
+                    found.extend(frames(&mut decoder));
+                }
+                assert_eq!(found, [b"one".to_vec(), Vec::new(), b"three".to_vec()], "step {step}");
+            }
+        }
+    }
+
+    #[test]
+    fn strangers_and_giants_are_refused() {
+        for bytes in [b"GET / HTTP/1.1".as_slice(), b"WA\x06\x02", b"WX"] {
+            let mut decoder = FrameDecoder::default();
+            decoder.push(bytes);
+            assert!(matches!(decoder.next_frame(), Err(FrameError::Intro)), "{bytes:?}");
+        }
+        let mut decoder = FrameDecoder::default();
+        decoder.push(&[PROLOGUE.as_slice(), &[0xff, 0xff, 0xff]].concat());
+        assert!(matches!(decoder.next_frame(), Err(FrameError::TooLong(0xff_ffff))));
+    }
+
+    #[test]
+    fn stanzas_survive_the_wire_plain_and_compressed() {
+        for size in [1, COMPRESS_FROM * 2] {
+            let stanza = NodeBuilder::new("message").attr("id", "A").bytes(vec![7; size]).build();
+            let payload = encode_stanza(&stanza).unwrap();
+            assert_eq!(payload[0], if size == 1 { 0 } else { COMPRESSED });
+            assert_eq!(decode_stanza(&payload).unwrap(), stanza);
+        }
+    }
+
+    #[test]
+    fn broken_payloads_are_errors() {
+        for payload in [&[][..], &[0], &[COMPRESSED, 1, 2, 3], &[0, 0xf8, 0x02, 0xff]] {
+            assert!(decode_stanza(payload).is_err(), "{payload:?}");
+        }
+    }
+}

@@ -18,6 +18,8 @@ pub mod phone;
 mod simulator;
 pub mod snapshot;
 mod stanza;
+#[cfg(test)]
+mod testing;
 pub mod tls;
 pub mod world;
 mod xml;

@@ -291,6 +291,3 @@ fn nonce(counter: u32) -> [u8; 12] {
 fn key(bytes: Option<&[u8]>, name: &'static str) -> Result<[u8; 32], NoiseError> {
     bytes.and_then(|bytes| bytes.try_into().ok()).ok_or(NoiseError::Missing(name))
 }
-
-#[cfg(test)]
-mod tests;

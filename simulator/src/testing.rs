@@ -1,0 +1,308 @@
+//! A bench for pure tests: a world, companions that really sign what they are given, and what was sent to them.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use buffa::{Message, MessageField};
+use hmac::{Hmac, KeyInit, Mac};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use sha2::Sha256;
+use wacore_binary::builder::NodeBuilder;
+use wacore_binary::{Jid, Node};
+use wacore_libsignal::protocol::KeyPair;
+use waproto::whatsapp::client_payload::DevicePairingRegistrationData;
+use waproto::whatsapp::{ADVSignedDeviceIdentity, ADVSignedDeviceIdentityHMAC, ClientPayload, DeviceProps};
+
+use crate::address::{DeviceId, Namespace, server};
+use crate::world::{ConnectionId, Output, Timing, Turn, World};
+use crate::xml;
+
+/// When every bench starts.
+pub(crate) const START_MS: u64 = 1_800_000_000_000;
+
+/// A world with its surroundings.
+pub(crate) struct Bench {
+    pub(crate) world: World,
+    pub(crate) now_ms: u64,
+    pub(crate) rng: StdRng,
+    next_connection: ConnectionId,
+    /// What was sent and not yet looked at.
+    sent: BTreeMap<ConnectionId, Vec<Node>>,
+    /// Connections that were closed.
+    pub(crate) closed: Vec<ConnectionId>,
+    /// Delayed stanzas.
+    pub(crate) later: Vec<(ConnectionId, Node, u64)>,
+}
+
+/// A client's keys.
+pub(crate) struct Companion {
+    pub(crate) noise: KeyPair,
+    pub(crate) identity: KeyPair,
+    adv_secret: [u8; 32],
+    /// Known once paired.
+    pub(crate) id: DeviceId,
+    pub(crate) connection: ConnectionId,
+    refs: Vec<String>,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        Self {
+            world: World::new(Timing::default()),
+            now_ms: START_MS,
+            rng: StdRng::seed_from_u64(1),
+            next_connection: 0,
+            sent: BTreeMap::new(),
+            closed: Vec::new(),
+            later: Vec::new(),
+        }
+    }
+
+    /// Runs one turn and sorts its outputs.
+    pub(crate) fn turn<T>(&mut self, act: impl FnOnce(&mut World, &mut Turn<'_>) -> T) -> T {
+        let mut turn = Turn::new(self.now_ms, &mut self.rng);
+        let result = act(&mut self.world, &mut turn);
+        for output in turn.outputs {
+            match output {
+                Output::Send { connection, stanza, .. } => {
+                    self.sent.entry(connection).or_default().push(stanza);
+                }
+                Output::SendLater { connection, stanza, delay_ms } => {
+                    self.later.push((connection, stanza, delay_ms));
+                }
+                Output::Close { connection, .. } => self.closed.push(connection),
+            }
+        }
+        result
+    }
+
+    /// Takes what was sent to a connection.
+    pub(crate) fn take(&mut self, connection: ConnectionId) -> Vec<Node> {
+        self.sent.remove(&connection).unwrap_or_default()
+    }
+
+    /// Sends a stanza as a client and takes what comes back to it.
+    pub(crate) fn send(&mut self, from: &Companion, stanza: &Node) -> Vec<Node> {
+        self.turn(|world, turn| world.receive(turn, from.connection, stanza));
+        self.take(from.connection)
+    }
+
+    /// A phone with this number.
+    pub(crate) fn phone(&mut self, number: &str) {
+        self.turn(|world, turn| world.create_phone(Some(number), None, turn.rng)).unwrap();
+    }
+
+    /// A client that shows a QR code.
+    pub(crate) fn stranger(&mut self) -> Companion {
+        let mut companion = Companion {
+            noise: KeyPair::generate(&mut self.rng),
+            identity: KeyPair::generate(&mut self.rng),
+            adv_secret: [7; 32],
+            id: DeviceId::new("", 0),
+            connection: self.next_connection(),
+            refs: Vec::new(),
+        };
+        let payload = ClientPayload {
+            push_name: Some("Rita".to_owned()),
+            device_pairing_data: MessageField::some(DevicePairingRegistrationData {
+                e_ident: Some(public(&companion.identity).to_vec()),
+                device_props: Some(
+                    DeviceProps { os: Some("Bench".to_owned()), ..Default::default() }.encode_to_vec(),
+                ),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let (connection, key) = (companion.connection, public(&companion.noise));
+        self.turn(|world, turn| world.connected(turn, connection, key, &payload));
+        let shown = self.take(connection);
+        companion.refs = xml::children(shown[0].get_optional_child("pair-device").unwrap())
+            .iter()
+            .map(|reference| String::from_utf8(xml::bytes(reference).unwrap()).unwrap())
+            .collect();
+        companion
+    }
+
+    /// A linked, connected and active client of a new phone with this number.
+    pub(crate) fn linked(&mut self, number: &str) -> Companion {
+        if self.world.account(number).is_err() {
+            self.phone(number);
+        }
+        let mut companion = self.stranger();
+        let qr = companion.qr(0);
+        let offered = self.turn(|world, turn| world.scan(turn, number, &qr)).unwrap();
+        let success = self.take(companion.connection).remove(0);
+        companion.id = offered.id;
+        let answer = companion.sign(&success);
+        let after = self.send(&companion, &answer);
+        assert!(xml::is(&after[0], "code", "515"), "{after:?}");
+        self.log_in(&mut companion);
+        self.upload_keys(&companion, 20);
+        for stanza in self.activate(&companion) {
+            if matches!(stanza.tag.as_ref(), "message" | "notification") {
+                self.send(&companion, &acknowledgement(&stanza));
+            }
+        }
+        companion
+    }
+
+    /// Logs a linked client in on a new connection; returns what it is told first.
+    pub(crate) fn log_in(&mut self, companion: &mut Companion) -> Node {
+        companion.connection = self.next_connection();
+        let payload = ClientPayload {
+            username: companion.id.number.parse().ok(),
+            device: Some(u32::from(companion.id.device)),
+            lid_db_migrated: Some(true),
+            ..Default::default()
+        };
+        let (connection, key) = (companion.connection, public(&companion.noise));
+        self.turn(|world, turn| world.connected(turn, connection, key, &payload));
+        self.take(connection).remove(0)
+    }
+
+    /// Asks for stanzas; returns what came.
+    pub(crate) fn activate(&mut self, companion: &Companion) -> Vec<Node> {
+        let active = iq("set", "passive").children([NodeBuilder::new("active").build()]).build();
+        self.send(companion, &active)
+    }
+
+    /// The connection breaks.
+    pub(crate) fn drop_connection(&mut self, companion: &Companion) {
+        self.turn(|world, turn| world.disconnected(turn, companion.connection));
+    }
+
+    /// Uploads one-time prekeys 1 to `count`.
+    pub(crate) fn upload_keys(&mut self, companion: &Companion, count: u32) -> Vec<Node> {
+        let upload = companion.upload(count, &mut self.rng);
+        self.send(companion, &upload)
+    }
+
+    fn next_connection(&mut self) -> ConnectionId {
+        self.next_connection += 1;
+        self.next_connection
+    }
+}
+
+impl Companion {
+    /// The text of the QR code with the `index`th reference.
+    pub(crate) fn qr(&self, index: usize) -> String {
+        let key = |key: [u8; 32]| STANDARD.encode(key);
+        format!(
+            "{},{},{},{}",
+            self.refs[index],
+            key(public(&self.noise)),
+            key(public(&self.identity)),
+            key(self.adv_secret)
+        )
+    }
+
+    /// Checks the papers in `pair-success` and countersigns them.
+    pub(crate) fn sign(&self, success: &Node) -> Node {
+        let sealed = xml::bytes_at(success, &["pair-success", "device-identity"]).unwrap();
+        let sealed = ADVSignedDeviceIdentityHMAC::decode_from_slice(&sealed).unwrap();
+        let details = sealed.details.unwrap();
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.adv_secret).unwrap();
+        mac.update(&details);
+        mac.verify_slice(&sealed.hmac.unwrap()).unwrap();
+        let mut identity = ADVSignedDeviceIdentity::decode_from_slice(&details).unwrap();
+        let message = [
+            &[6, 1],
+            identity.details.as_deref().unwrap(),
+            &public(&self.identity),
+            identity.account_signature_key.as_deref().unwrap(),
+        ]
+        .concat();
+        let mut rng = StdRng::seed_from_u64(9);
+        let signature = self.identity.private_key.calculate_signature(&message, &mut rng).unwrap();
+        identity.device_signature = Some(signature.to_vec());
+        identity.account_signature_key = None;
+        let signed = NodeBuilder::new("pair-device-sign")
+            .children([xml::leaf("device-identity", identity.encode_to_vec())]);
+        NodeBuilder::new("iq")
+            .attr("type", "result")
+            .attr("id", xml::text(success, "id").unwrap().as_ref())
+            .children([signed.build()])
+            .build()
+    }
+
+    /// An upload of prekeys, really signed.
+    pub(crate) fn upload(&self, count: u32, rng: &mut StdRng) -> Node {
+        let signed = KeyPair::generate(rng);
+        let signature =
+            self.identity.private_key.calculate_signature(&signed.public_key.serialize(), rng).unwrap();
+        let keys = (1..=count).map(|id| {
+            NodeBuilder::new("key")
+                .children([xml::leaf("id", xml::key_id(id)), xml::leaf("value", [9; 32])])
+                .build()
+        });
+        let skey = NodeBuilder::new("skey").children([
+            xml::leaf("id", xml::key_id(1)),
+            xml::leaf("value", public(&signed)),
+            xml::leaf("signature", signature.to_vec()),
+        ]);
+        iq("set", "encrypt")
+            .children([
+                xml::leaf("registration", 77_u32.to_be_bytes()),
+                xml::leaf("type", [5]),
+                xml::leaf("identity", public(&self.identity)),
+                NodeBuilder::new("list").children(keys.collect::<Vec<_>>()).build(),
+                skey.build(),
+            ])
+            .build()
+    }
+
+    /// This device's JID.
+    pub(crate) fn jid(&self, bench: &Bench, namespace: Namespace) -> Jid {
+        bench.world.jid(&self.id, namespace)
+    }
+
+    /// A message with one sealed text per device named.
+    pub(crate) fn message(&self, id: &str, to: Jid, devices: &[Jid]) -> Node {
+        let copies = devices.iter().map(|jid| {
+            NodeBuilder::new("to")
+                .attr("jid", jid)
+                .children([NodeBuilder::new("enc").attr("v", "2").attr("type", "msg").bytes([1]).build()])
+                .build()
+        });
+        NodeBuilder::new("message")
+            .attr("id", id)
+            .attr("to", to)
+            .attr("type", "text")
+            .children([NodeBuilder::new("participants").children(copies.collect::<Vec<_>>()).build()])
+            .build()
+    }
+}
+
+/// A client's acknowledgement.
+pub(crate) fn acknowledgement(stanza: &Node) -> Node {
+    NodeBuilder::new("ack")
+        .attr("class", stanza.tag.as_ref())
+        .attr("id", stanza.attrs.get("id").unwrap().clone())
+        .attr("to", stanza.attrs.get("from").unwrap().clone())
+        .build()
+}
+
+/// An iq to the server.
+pub(crate) fn iq(kind: &'static str, namespace: &'static str) -> NodeBuilder {
+    NodeBuilder::new("iq").attr("id", "q1").attr("to", server()).attr("type", kind).attr("xmlns", namespace)
+}
+
+/// A raw public key.
+pub(crate) fn public(pair: &KeyPair) -> [u8; 32] {
+    pair.public_key.public_key_bytes().try_into().unwrap()
+}
+
+/// The tags of stanzas, in order.
+pub(crate) fn tags(stanzas: &[Node]) -> Vec<&str> {
+    stanzas.iter().map(|stanza| stanza.tag.as_ref()).collect()
+}
+
+/// The only stanza with this tag.
+pub(crate) fn only(stanzas: &[Node], tag: &str) -> Node {
+    let mut found = stanzas.iter().filter(|stanza| stanza.tag == tag);
+    let first = found.next().unwrap_or_else(|| panic!("no <{tag}> in {stanzas:?}"));
+    assert!(found.next().is_none(), "more than one <{tag}> in {stanzas:?}");
+    first.clone()
+}
