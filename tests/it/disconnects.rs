@@ -88,8 +88,8 @@ async fn passing_disconnects_come_back_and_nothing_is_lost() {
     let friend = rig.phone().await;
     let faults = [
         json!({"kind": "close", "number": phone.number, "count": 1}),
-        json!({"kind": "stream_error", "number": phone.number, "code": "503", "count": 1}),
-        json!({"kind": "stream_error", "number": phone.number, "code": "515", "count": 1}),
+        json!({"kind": "stream_error", "number": phone.number, "code": 503, "count": 1}),
+        json!({"kind": "stream_error", "number": phone.number, "code": 515, "count": 1}),
     ];
     for (round, fault) in faults.iter().enumerate() {
         rig.fault(fault).await;

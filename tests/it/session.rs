@@ -169,7 +169,7 @@ async fn status_waits_for_a_change_and_events_are_streamed_again() {
     let before = pod.status().await;
     let waiting = pod.request(Method::GET, &format!("{}?since={}&wait=60", routes::STATUS, before.revision));
     let waiting = tokio::spawn(system_tests::http::send(waiting));
-    rig.fault(&json!({"kind": "stream_error", "number": phone.number, "code": "503", "count": 1})).await;
+    rig.fault(&json!({"kind": "stream_error", "number": phone.number, "code": 503, "count": 1})).await;
     let changed: SessionStatus = serde_json::from_value(waiting.await.unwrap().ok()).unwrap();
     assert!(changed.revision > before.revision);
 
