@@ -4,10 +4,12 @@
 
 use std::future::Future;
 use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -38,6 +40,14 @@ pub enum BootError {
         "{TOKEN_KEY_FILE} in the data directory is not 64 hex digits: restore it, or remove it and a new one is made"
     )]
     TokenKey,
+    /// The port cannot be had.
+    #[error("cannot listen on {address} ({source}): set PORT or HOST")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The system refused.
     #[error("cannot {what}: {source}")]
     Io {
@@ -70,7 +80,8 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
         Some(BootError::Keys(_)) => 64,
         Some(BootError::Store(error)) if locked(error) => 75,
         None if error.downcast_ref::<StoreError>().is_some_and(locked) => 75,
-        Some(BootError::Store(_) | BootError::TokenKey | BootError::Io { .. }) | None => 1,
+        Some(BootError::Store(_) | BootError::TokenKey | BootError::Listen { .. } | BootError::Io { .. })
+        | None => 1,
     }
 }
 
@@ -110,6 +121,20 @@ pub fn local_settings(config: &Config, token_key: TokenKey, metrics: &Arc<Metric
         token_key,
         on_exit: Arc::new(move || metrics.session_exit()),
     }
+}
+
+/// Takes as many file descriptors as the system gives: each session needs some five, and the usual limit is 1,024.
+pub fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
+    {
+        tracing::warn!(%error, "the limit of open files could not be raised: many sessions may not start");
+    }
+}
+
+/// Opens the port.
+pub async fn listen(address: SocketAddr) -> Result<TcpListener, BootError> {
+    TcpListener::bind(address).await.map_err(|source| BootError::Listen { address, source })
 }
 
 /// Tells where the gateway listens: in the log, and in a file if one is asked for.

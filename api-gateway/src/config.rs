@@ -143,27 +143,18 @@ impl Config {
 
 fn check(settings: Settings) -> Result<Config, ConfigError> {
     let production = settings.node_env == "production";
-    let admin_api_key = filled(settings.admin_api_key);
+    let admin_api_key = filled(settings.admin_api_key.clone());
     if production && admin_api_key.as_deref() == Some(EXAMPLE_ADMIN_KEY) {
         let problem = format!(
             "{EXAMPLE_ADMIN_KEY} is the example's key, which everybody knows: choose another one, or unset it and one is made"
         );
         return Err(ConfigError::Setting { name: "ADMIN_API_KEY", problem });
     }
-    let handed = [
-        ("WAREST_WHATSAPP_URL", settings.whatsapp_url),
-        ("WAREST_EXTRA_CA", settings.extra_ca),
-        ("WAREST_DEVICE_NAME", settings.device_name),
-        ("WAREST_CLIENT_VERSION", settings.client_version),
-        ("WAREST_MIN_FREE_BYTES", settings.min_free_bytes),
-        ("HTTPS_PROXY", settings.https_proxy),
-        ("RUST_LOG", settings.session_log),
-    ];
-    let handed = handed.into_iter().filter_map(|(name, value)| Some((name.to_owned(), filled(value)?)));
     let host = number("HOST", &settings.host, IpAddr::V4(Ipv4Addr::UNSPECIFIED))?;
     let port = number("PORT", &settings.port, 4000)?;
     let autoreply = flag("AUTOREPLY_ENABLED", &settings.autoreply_enabled)?;
     let ping_pong = flag("AUTOREPLY_PING_PONG", &settings.autoreply_ping_pong)?;
+    let session_environment = handed(&settings);
     Ok(Config {
         listen: SocketAddr::new(host, port),
         address_file: filled(settings.address_file).map(PathBuf::from),
@@ -176,8 +167,22 @@ fn check(settings: Settings) -> Result<Config, ConfigError> {
         data_dir: filled(Some(settings.data_dir)).unwrap_or_else(|| "./data".to_owned()).into(),
         session_pod: filled(settings.session_pod_bin).map_or_else(beside_this_program, PathBuf::from),
         sessions_max: number("SESSIONS_MAX", &settings.sessions_max, 500)?,
-        session_environment: handed.collect(),
+        session_environment,
     })
+}
+
+/// What the sessions' processes get of the settings.
+fn handed(settings: &Settings) -> Vec<(String, String)> {
+    let handed = [
+        ("WAREST_WHATSAPP_URL", &settings.whatsapp_url),
+        ("WAREST_EXTRA_CA", &settings.extra_ca),
+        ("WAREST_DEVICE_NAME", &settings.device_name),
+        ("WAREST_CLIENT_VERSION", &settings.client_version),
+        ("WAREST_MIN_FREE_BYTES", &settings.min_free_bytes),
+        ("HTTPS_PROXY", &settings.https_proxy),
+        ("RUST_LOG", &settings.session_log),
+    ];
+    handed.into_iter().filter_map(|(name, value)| Some((name.to_owned(), filled(value.clone())?))).collect()
 }
 
 fn beside_this_program() -> PathBuf {

@@ -14,7 +14,6 @@ use api_gateway::metrics::Metrics;
 use api_gateway::monitor::Monitor;
 use api_gateway::pod_client::PodClient;
 use api_gateway::{boot, serve, socketio};
-use tokio::net::TcpListener;
 
 /// Exit code for settings that cannot be used.
 const BAD_CONFIGURATION: u8 = 64;
@@ -30,6 +29,7 @@ async fn main() -> ExitCode {
         Err(error) => return boot::say_and_exit(&error.to_string(), BAD_CONFIGURATION),
     };
     boot::log(&config);
+    boot::raise_file_limit();
     match run(config).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => boot::say_and_exit(&format!("{error:#}"), boot::exit_code(&error)),
@@ -37,40 +37,29 @@ async fn main() -> ExitCode {
 }
 
 async fn run(config: Config) -> anyhow::Result<()> {
+    let stop = boot::stop_signal()?;
     let store = store::Store::open(&config.data_dir)?;
     let (keys, token_key) = boot::keys(&config, &store)?;
     let metrics = Arc::new(Metrics::default());
     let probe = Probe::new(&config.data_dir).context("cannot read the machine's figures")?;
     let pods = PodClient::new().context("cannot make an HTTP client")?;
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}: set PORT or HOST", config.listen))?;
+    let listener = boot::listen(config.listen).await?;
     let settings = boot::local_settings(&config, token_key, &metrics);
     let directory: Arc<dyn SessionDirectory> = Arc::new(LocalDirectory::open(store, settings)?);
     let (monitor, told) = Monitor::new(Arc::clone(&directory), pods.clone());
     let following = tokio::spawn(Arc::clone(&monitor).follow());
-    let started = Instant::now();
-    let shared = Shared {
-        keys,
-        directory: Arc::clone(&directory),
-        pods,
-        monitor,
-        metrics,
-        probe,
-        origins: config.origins,
-        started,
-    };
+    let (started, origins, sessions) = (Instant::now(), config.origins, Arc::clone(&directory));
+    let shared = Shared { keys, directory, pods, monitor, metrics, probe, origins, started };
     let (router, io) = app(AppState::new(shared));
     let speaking = tokio::spawn(socketio::speak(io.clone(), told));
     boot::announce(&listener, config.address_file.as_deref())?;
-    let stop = boot::stop_signal()?;
     serve::serve(listener, router, async {
         stop.await;
         tracing::info!("stopping: sessions end, requests under way are answered");
         io.close().await;
     })
     .await;
-    directory.shutdown().await;
+    sessions.shutdown().await;
     following.abort();
     speaking.abort();
     Ok(())

@@ -44,6 +44,8 @@ pub enum News {
     },
     /// Something happened in the session.
     Event(Box<EventData>),
+    /// The session was deleted.
+    Deleted,
 }
 
 /// Listens to every session.
@@ -63,6 +65,7 @@ struct Known {
     /// The last event of its log that was told.
     cursor: Option<u64>,
     last: Option<PublicStatus>,
+    id: Option<SessionName>,
 }
 
 impl Monitor {
@@ -101,8 +104,7 @@ impl Monitor {
                 }
                 self.publish(record).await;
             }
-            let uids: HashSet<&str> = records.iter().map(|record| record.uid.as_str()).collect();
-            self.known().retain(|uid, _| uids.contains(uid.as_str()));
+            self.forget_others(&records).await;
             if changes.changed().await.is_err() {
                 return;
             }
@@ -157,6 +159,17 @@ impl Monitor {
         }
     }
 
+    /// Forgets the sessions that are no longer in the list, and tells those who listen to them.
+    async fn forget_others(&self, records: &[SessionRecord]) {
+        let uids: HashSet<&str> = records.iter().map(|record| record.uid.as_str()).collect();
+        let gone: Vec<_> = self.known().extract_if(|uid, _| !uids.contains(uid.as_str())).collect();
+        for (uid, known) in gone {
+            if let Some(id) = known.id {
+                self.tell(&id, &uid, News::Deleted).await;
+            }
+        }
+    }
+
     /// A process no longer answers.
     fn silent(&self, uid: &str) {
         if let Some(heard) = self.known().get_mut(uid).and_then(|known| known.heard.as_mut()) {
@@ -167,7 +180,12 @@ impl Monitor {
     /// Tells the session's status, if it is another one than before.
     async fn publish(&self, record: &SessionRecord) {
         let now = self.view(record);
-        let before = self.known().entry(record.uid.clone()).or_default().last.replace(now.status);
+        let before = {
+            let mut known = self.known();
+            let known = known.entry(record.uid.clone()).or_default();
+            known.id.get_or_insert_with(|| record.id.clone());
+            known.last.replace(now.status)
+        };
         self.changes.send_modify(|count| *count += 1);
         let before = before.unwrap_or(PublicStatus::Starting);
         if before != now.status {

@@ -20,6 +20,9 @@ const DIAL: Duration = Duration::from_secs(2);
 /// Waits between the tries to open a connection.
 const DIAL_AGAIN: [Duration; 3] =
     [Duration::from_millis(50), Duration::from_millis(150), Duration::from_millis(300)];
+/// How long a connection may idle before it is used again: shorter than any process keeps one open, so that a request
+/// never meets a connection that is just being closed.
+const IDLE: Duration = Duration::from_secs(3);
 /// Longest wait for a short answer.
 const SHORT: Duration = Duration::from_secs(5);
 /// Longest wait for an answer that waits for WhatsApp.
@@ -63,7 +66,8 @@ impl PodClient {
     pub fn new() -> Result<Self, reqwest::Error> {
         // Pods are called without TLS; the client wants a provider all the same. An error says that there is one.
         let _already = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder().no_proxy().connect_timeout(DIAL).build()?;
+        let http =
+            reqwest::Client::builder().no_proxy().connect_timeout(DIAL).pool_idle_timeout(IDLE).build()?;
         Ok(Self { http })
     }
 

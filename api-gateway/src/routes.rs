@@ -2,6 +2,7 @@
 //!
 //! Comes in: nothing. Goes out: routers. It must not decide anything.
 
+pub mod deletion;
 pub mod docs;
 pub mod events;
 pub mod health;
@@ -25,7 +26,7 @@ use crate::openapi;
 pub fn all() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(openapi::head())
         .routes(routes!(sessions::list, sessions::create))
-        .routes(routes!(sessions::read, sessions::delete))
+        .routes(routes!(sessions::read, deletion::delete))
         .routes(routes!(lifecycle::start))
         .routes(routes!(lifecycle::stop))
         .routes(routes!(lifecycle::restart))

@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 /// How long a connection may take to send a request's head, and may idle between two requests.
 const HEAD_PATIENCE: Duration = Duration::from_secs(30);
 /// How long running requests may take after the wish to stop.
-const DRAIN: Duration = Duration::from_secs(5);
+const DRAIN: Duration = Duration::from_secs(10);
 /// Wait after a connection could not be accepted (no file descriptors left).
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 

@@ -11,7 +11,7 @@ use axum::http::HeaderMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use session_api::ErrorBody;
-use socketioxide::extract::{AckSender, Data, SocketRef, TryData};
+use socketioxide::extract::{AckSender, SocketRef, TryData};
 use socketioxide::handler::ConnectHandler as _;
 use socketioxide::layer::SocketIoLayer;
 use socketioxide::{SocketIo, SocketIoBuilder};
@@ -82,25 +82,26 @@ fn welcome(socket: &SocketRef, state: AppState, caller: Arc<Caller>) {
     socket.on_disconnect(async move || metrics.socket(false));
     let (join_state, join_caller) = (state.clone(), Arc::clone(&caller));
     socket.on("join", async move |socket: SocketRef, TryData(room): TryData<Room>, ack: AckSender| {
-        let joined = match room {
-            Ok(Room { room }) => join(&socket, &join_state, &join_caller, &room),
-            Err(_) => Err(ApiError::InvalidBody {
-                field: "room".to_owned(),
-                problem: "a session id is needed".to_owned(),
-            }),
-        };
+        let joined = named(room).and_then(|room| join(&socket, &join_state, &join_caller, &room));
         acknowledge(ack, joined.as_ref().map(|session| session.id.as_str()));
         if let Ok(session) = joined {
             speak::present(&socket, &join_state, &session).await;
         }
     });
-    socket.on("leave", async move |socket: SocketRef, Data(Room { room }): Data<Room>, ack: AckSender| {
-        let left = state.session(&caller, &room);
+    socket.on("leave", async move |socket: SocketRef, TryData(room): TryData<Room>, ack: AckSender| {
+        let left = named(room).and_then(|room| state.session(&caller, &room));
         if let Ok(session) = &left {
             socket.leave(session.uid.clone());
         }
         acknowledge(ack, left.as_ref().map(|session| session.id.as_str()));
     });
+}
+
+/// The room that a client names.
+fn named<E>(room: Result<Room, E>) -> Result<String, ApiError> {
+    let problem = || "a session id is needed".to_owned();
+    room.map(|Room { room }| room)
+        .map_err(|_| ApiError::InvalidBody { field: "room".to_owned(), problem: problem() })
 }
 
 fn join(

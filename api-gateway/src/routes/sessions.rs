@@ -1,17 +1,17 @@
-//! `/api/sessions` and `/api/sessions/{id}`: list, make, look at, delete.
+//! `/api/sessions` and `/api/sessions/{id}`: list, make, look at.
 //!
 //! Comes in: a caller and the session's name. Goes out: what the caller may see. The directory and the process do the work.
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use session_api::{Account, Reason};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::lifecycle;
 use crate::app::AppState;
-use crate::directory::{DirectoryError, NewSession, SessionRecord, Volume, Webhook};
+use crate::directory::{DirectoryError, NewSession, SessionRecord, Webhook};
 use crate::error::{ApiError, ApiResult};
-use crate::extract::{Json, OwnSession, Query};
+use crate::extract::{Json, OwnSession};
 use crate::keys::{Caller, Role};
 use crate::openapi::ErrorAnswer;
 use crate::session_name::{MAX_LENGTH, SessionName};
@@ -256,91 +256,6 @@ pub async fn read(
         webhook: session.webhook.map(|webhook| WebhookItem { url: webhook.url }),
         item,
     })
-}
-
-/// How much of a session is deleted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum DeleteMode {
-    /// It is stopped and stays in the list (`suspended`).
-    Runtime,
-    /// The device is logged out and its credentials are removed; the session stays in the list (`suspended`).
-    Creds,
-    /// It leaves the list; its volume is kept (unless its retention policy says `Delete`), so the same id resumes it.
-    #[default]
-    Meta,
-    /// The device is logged out; the session and its volume are removed.
-    All,
-}
-
-/// Query of a deletion.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct DeleteQuery {
-    /// How much is deleted.
-    #[serde(default)]
-    #[param(inline)]
-    pub mode: DeleteMode,
-}
-
-/// What a deletion did, after the session's process has ended.
-#[derive(Debug, Default, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct DeleteSteps {
-    /// The device was removed from the account. False if it was not asked for or the session was not connected: then the
-    /// phone still lists the device.
-    pub logged_out: bool,
-    /// The credentials were removed.
-    pub credentials_removed: bool,
-    /// The session left the list.
-    pub resource_removed: bool,
-}
-
-/// Answer of a deletion.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Deleted {
-    /// Always true.
-    pub ok: bool,
-    /// The session.
-    #[schema(value_type = String, example = "my-session-1")]
-    pub id: SessionName,
-    /// How much was deleted.
-    pub mode: DeleteMode,
-    /// What was done.
-    pub steps: DeleteSteps,
-}
-
-/// Deletes a session, or parts of it.
-#[utoipa::path(
-    delete, path = "/api/sessions/{id}", tag = "Sessions",
-    params(("id" = String, Path, description = "Session id"), DeleteQuery),
-    responses(
-        (status = 200, body = Deleted),
-        (status = 400, body = ErrorAnswer, description = "`invalid_query`"),
-        (status = 404, body = ErrorAnswer, description = "`session_not_found`"),
-        (status = 507, body = ErrorAnswer, description = "`storage_failed`"),
-    ),
-)]
-pub async fn delete(
-    State(state): State<AppState>,
-    OwnSession(session): OwnSession,
-    Query(DeleteQuery { mode }): Query<DeleteQuery>,
-) -> ApiResult<axum::Json<Deleted>> {
-    let (id, directory) = (session.id.clone(), &state.directory);
-    let mut steps = DeleteSteps::default();
-    if matches!(mode, DeleteMode::Creds | DeleteMode::All) {
-        steps.logged_out = lifecycle::log_out_if_possible(&state, &session).await;
-        steps.credentials_removed = true;
-    }
-    match mode {
-        DeleteMode::Runtime => directory.suspend(&id).await.map(drop),
-        DeleteMode::Creds => directory.wipe(&id).await.map(drop),
-        DeleteMode::Meta => directory.delete(&id, Volume::ByPolicy).await,
-        DeleteMode::All => directory.delete(&id, Volume::Remove).await,
-    }
-    .map_err(directory_error)?;
-    steps.resource_removed = matches!(mode, DeleteMode::Meta | DeleteMode::All);
-    Ok(axum::Json(Deleted { ok: true, id, mode, steps }))
 }
 
 /// Why the directory did not do something, in the public's words.

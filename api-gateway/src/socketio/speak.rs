@@ -17,6 +17,9 @@ pub(super) fn words(told: &Told) -> Vec<(&'static str, Value)> {
     match &told.news {
         News::Status { before, now } => status_words(&told.id, Some(*before), now),
         News::Event(event) => event_words(&told.id, event).into_iter().collect(),
+        News::Deleted => {
+            vec![("closed", json!({"sessionId": told.id, "status": "deleted", "reason": "deleted"}))]
+        }
     }
 }
 
