@@ -146,7 +146,8 @@ async fn fifty_kills_lose_nothing_and_double_nothing() {
 
     recoveries.sort();
     println!(
-        "seed {SEED:#x}: {KILLS} kills, {} of {} accepted texts arrived, {} of {} inbound logged, recovery median {:?}",
+        "seed {SEED:#x}: {KILLS} kills, {} texts accepted and all arrived ({} shown, each once), {} inbound and all logged \
+         ({} logged, each once), recovery to connected: median {:?}",
         accepted.len(),
         shown.len(),
         sent.len(),
