@@ -276,3 +276,6 @@ async fn save(hub: Arc<Hub>, dir: StateDir) {
         Err(error) => tracing::error!(%error, "saving the world broke off"),
     }
 }
+
+#[cfg(test)]
+mod tests;

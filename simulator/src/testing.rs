@@ -19,6 +19,9 @@ use crate::address::{DeviceId, Namespace, server};
 use crate::world::{ConnectionId, Output, Timing, Turn, World};
 use crate::xml;
 
+pub(crate) mod client;
+pub(crate) mod initiator;
+
 /// When every bench starts.
 pub(crate) const START_MS: u64 = 1_800_000_000_000;
 
@@ -96,32 +99,12 @@ impl Bench {
 
     /// A client that shows a QR code.
     pub(crate) fn stranger(&mut self) -> Companion {
-        let mut companion = Companion {
-            noise: KeyPair::generate(&mut self.rng),
-            identity: KeyPair::generate(&mut self.rng),
-            adv_secret: [7; 32],
-            id: DeviceId::new("", 0),
-            connection: self.next_connection(),
-            refs: Vec::new(),
-        };
-        let payload = ClientPayload {
-            push_name: Some("Rita".to_owned()),
-            device_pairing_data: MessageField::some(DevicePairingRegistrationData {
-                e_ident: Some(public(&companion.identity).to_vec()),
-                device_props: Some(
-                    DeviceProps { os: Some("Bench".to_owned()), ..Default::default() }.encode_to_vec(),
-                ),
-                ..Default::default()
-            }),
-            ..Default::default()
-        };
+        let mut companion = Companion::new(&mut self.rng);
+        companion.connection = self.next_connection();
         let (connection, key) = (companion.connection, public(&companion.noise));
+        let payload = companion.registration();
         self.turn(|world, turn| world.connected(turn, connection, key, &payload));
-        let shown = self.take(connection);
-        companion.refs = xml::children(shown[0].get_optional_child("pair-device").unwrap())
-            .iter()
-            .map(|reference| String::from_utf8(xml::bytes(reference).unwrap()).unwrap())
-            .collect();
+        companion.read_references(&self.take(connection)[0]);
         companion
     }
 
@@ -151,12 +134,7 @@ impl Bench {
     /// Logs a linked client in on a new connection; returns what it is told first.
     pub(crate) fn log_in(&mut self, companion: &mut Companion) -> Node {
         companion.connection = self.next_connection();
-        let payload = ClientPayload {
-            username: companion.id.number.parse().ok(),
-            device: Some(u32::from(companion.id.device)),
-            lid_db_migrated: Some(true),
-            ..Default::default()
-        };
+        let payload = companion.login();
         let (connection, key) = (companion.connection, public(&companion.noise));
         self.turn(|world, turn| world.connected(turn, connection, key, &payload));
         self.take(connection).remove(0)
@@ -179,6 +157,11 @@ impl Bench {
         self.send(companion, &upload)
     }
 
+    /// Lets the world hear what time it is.
+    pub(crate) fn tick(&mut self) {
+        self.turn(World::tick);
+    }
+
     fn next_connection(&mut self) -> ConnectionId {
         self.next_connection += 1;
         self.next_connection
@@ -186,6 +169,50 @@ impl Bench {
 }
 
 impl Companion {
+    /// Fresh keys.
+    pub(crate) fn new(rng: &mut StdRng) -> Self {
+        Self {
+            noise: KeyPair::generate(rng),
+            identity: KeyPair::generate(rng),
+            adv_secret: [7; 32],
+            id: DeviceId::new("", 0),
+            connection: 0,
+            refs: Vec::new(),
+        }
+    }
+
+    /// What a device says that wants to be linked.
+    pub(crate) fn registration(&self) -> ClientPayload {
+        let props = DeviceProps { os: Some("Bench".to_owned()), ..Default::default() };
+        ClientPayload {
+            push_name: Some("Rita".to_owned()),
+            device_pairing_data: MessageField::some(DevicePairingRegistrationData {
+                e_ident: Some(public(&self.identity).to_vec()),
+                device_props: Some(props.encode_to_vec()),
+                ..Default::default()
+            }),
+            ..Default::default()
+        }
+    }
+
+    /// What a linked device says.
+    pub(crate) fn login(&self) -> ClientPayload {
+        ClientPayload {
+            username: self.id.number.parse().ok(),
+            device: Some(u32::from(self.id.device)),
+            lid_db_migrated: Some(true),
+            ..Default::default()
+        }
+    }
+
+    /// Takes the references out of `pair-device`.
+    pub(crate) fn read_references(&mut self, shown: &Node) {
+        self.refs = xml::children(shown.get_optional_child("pair-device").unwrap())
+            .iter()
+            .map(|reference| String::from_utf8(xml::bytes(reference).unwrap()).unwrap())
+            .collect();
+    }
+
     /// The text of the QR code with the `index`th reference.
     pub(crate) fn qr(&self, index: usize) -> String {
         let key = |key: [u8; 32]| STANDARD.encode(key);
@@ -257,22 +284,22 @@ impl Companion {
     pub(crate) fn jid(&self, bench: &Bench, namespace: Namespace) -> Jid {
         bench.world.jid(&self.id, namespace)
     }
+}
 
-    /// A message with one sealed text per device named.
-    pub(crate) fn message(&self, id: &str, to: Jid, devices: &[Jid]) -> Node {
-        let copies = devices.iter().map(|jid| {
-            NodeBuilder::new("to")
-                .attr("jid", jid)
-                .children([NodeBuilder::new("enc").attr("v", "2").attr("type", "msg").bytes([1]).build()])
-                .build()
-        });
-        NodeBuilder::new("message")
-            .attr("id", id)
-            .attr("to", to)
-            .attr("type", "text")
-            .children([NodeBuilder::new("participants").children(copies.collect::<Vec<_>>()).build()])
+/// A message with one sealed text per device named.
+pub(crate) fn sealed(id: &str, to: Jid, devices: &[Jid]) -> Node {
+    let copies = devices.iter().map(|jid| {
+        NodeBuilder::new("to")
+            .attr("jid", jid)
+            .children([NodeBuilder::new("enc").attr("v", "2").attr("type", "msg").bytes([1]).build()])
             .build()
-    }
+    });
+    NodeBuilder::new("message")
+        .attr("id", id)
+        .attr("to", to)
+        .attr("type", "text")
+        .children([NodeBuilder::new("participants").children(copies.collect::<Vec<_>>()).build()])
+        .build()
 }
 
 /// A client's acknowledgement.

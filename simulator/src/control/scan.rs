@@ -54,6 +54,8 @@ pub(super) async fn scan_by_any(
     Json(scan): Json<ScanByAny>,
 ) -> Result<Json<Value>, ApiError> {
     let offered = app.hub.turn(|world, turn| -> Result<Offered, ApiError> {
+        // A bad code must not leave a phone behind.
+        world.find_code(turn.now_ms, &scan.qr)?;
         let number = choose_phone(world, turn, &scan)?;
         Ok(world.scan(turn, &number, &scan.qr)?)
     })?;

@@ -7,7 +7,7 @@ use wacore_binary::{Jid, Node};
 
 use crate::address::Namespace;
 use crate::faults::{Aim, Fault, FaultKind};
-use crate::testing::{Bench, Companion, iq, only, public, tags};
+use crate::testing::{Bench, Companion, iq, only, public, sealed, tags};
 use crate::xml;
 
 const ANN: &str = "6281000001";
@@ -172,7 +172,7 @@ fn a_message_reaches_exactly_the_devices_it_names_under_the_name_they_use() {
     let third = bench.linked(BEN);
     bench.take(saul.connection);
     let to = saul.jid(&bench, Namespace::Pn);
-    let answers = bench.send(&rita, &rita.message("M1", to.to_non_ad(), std::slice::from_ref(&to)));
+    let answers = bench.send(&rita, &sealed("M1", to.to_non_ad(), std::slice::from_ref(&to)));
     let ack = only(&answers, "ack");
     assert!(xml::is(&ack, "class", "message") && xml::is(&ack, "id", "M1"));
     assert_eq!(xml::jid(&ack, "from"), Some(Jid::pn(BEN)));
@@ -182,9 +182,9 @@ fn a_message_reaches_exactly_the_devices_it_names_under_the_name_they_use() {
     assert!(got.attrs.get("recipient").is_none());
     assert!(bench.take(third.connection).is_empty());
     // Saul answers by number: from then on Rita is a number to him.
-    bench.send(&saul, &saul.message("M2", Jid::pn(ANN), &[rita.jid(&bench, Namespace::Pn)]));
+    bench.send(&saul, &sealed("M2", Jid::pn(ANN), &[rita.jid(&bench, Namespace::Pn)]));
     bench.take(saul.connection);
-    bench.send(&rita, &rita.message("M3", to.to_non_ad(), std::slice::from_ref(&to)));
+    bench.send(&rita, &sealed("M3", to.to_non_ad(), std::slice::from_ref(&to)));
     let got = only(&bench.take(saul.connection), "message");
     assert_eq!(xml::jid(&got, "from"), Some(rita.jid(&bench, Namespace::Pn)));
     assert_eq!(xml::jid(&got, "sender_lid").map(|jid| jid.is_lid()), Some(true));
@@ -196,7 +196,7 @@ fn own_devices_learn_the_conversation() {
     let desk = bench.linked(ANN);
     let copy = desk.jid(&bench, Namespace::Lid);
     let chat = bench.world.user_jid(BEN, Namespace::Lid);
-    bench.send(&rita, &rita.message("M1", chat.clone(), &[copy]));
+    bench.send(&rita, &sealed("M1", chat.clone(), &[copy]));
     let got = only(&bench.take(desk.connection), "message");
     assert_eq!(xml::jid(&got, "recipient"), Some(chat));
     assert_eq!(xml::jid(&got, "peer_recipient_pn"), Some(Jid::pn(BEN)));
@@ -207,7 +207,7 @@ fn own_devices_learn_the_conversation() {
 fn a_message_that_is_sent_again_is_acknowledged_again_and_delivered_once() {
     let (mut bench, rita, saul) = two();
     let to = saul.jid(&bench, Namespace::Lid);
-    let message = rita.message("M1", to.to_non_ad(), std::slice::from_ref(&to));
+    let message = sealed("M1", to.to_non_ad(), std::slice::from_ref(&to));
     for deliveries in [1, 0] {
         assert_eq!(tags(&bench.send(&rita, &message)), ["ack"]);
         assert_eq!(bench.take(saul.connection).len(), deliveries);
@@ -237,7 +237,7 @@ fn a_message_that_is_sent_again_is_acknowledged_again_and_delivered_once() {
 fn messages_to_nobody_are_refused() {
     let (mut bench, rita, _) = two();
     for (to, code) in [(Jid::pn("6289999999"), "404"), (Jid::group("123-456"), "404")] {
-        let ack = only(&bench.send(&rita, &rita.message("M1", to, &[])), "ack");
+        let ack = only(&bench.send(&rita, &sealed("M1", to, &[])), "ack");
         assert!(xml::is(&ack, "error", code));
     }
     let bare = NodeBuilder::new("message").attr("id", "M2").attr("to", Jid::pn(BEN)).build();
@@ -249,9 +249,9 @@ fn the_ack_tells_a_sender_that_it_addressed_the_wrong_devices() {
     let (mut bench, rita, saul) = two();
     let all = [Jid::pn(ANN), Jid::pn(BEN), saul.jid(&bench, Namespace::Pn)];
     // The phones cannot open these; what matters here is the set of devices.
-    let ack = only(&bench.send(&rita, &rita.message("M1", Jid::pn(BEN), &all)), "ack");
+    let ack = only(&bench.send(&rita, &sealed("M1", Jid::pn(BEN), &all)), "ack");
     assert!(ack.attrs.get("phash").is_none());
-    let answers = bench.send(&rita, &rita.message("M2", Jid::pn(BEN), &all[1..2]));
+    let answers = bench.send(&rita, &sealed("M2", Jid::pn(BEN), &all[1..2]));
     let ack = answers.into_iter().find(|stanza| stanza.tag == "ack" && xml::is(stanza, "id", "M2")).unwrap();
     let mut names: Vec<String> = all.iter().map(Jid::to_phash_form_string).collect();
     names.sort_unstable();
@@ -353,7 +353,7 @@ fn app_state_is_empty_at_first_and_patches_reach_the_other_devices() {
 fn acks_are_dropped_delayed_and_refused_on_demand() {
     let (mut bench, rita, saul) = two();
     let to = saul.jid(&bench, Namespace::Lid);
-    let message = |id: &str| rita.message(id, to.to_non_ad(), std::slice::from_ref(&to));
+    let message = |id: &str| sealed(id, to.to_non_ad(), std::slice::from_ref(&to));
     let delivered = NodeBuilder::new("receipt").attr("id", "M1").attr("to", Jid::pn(ANN)).build();
     bench.turn(|world, turn| world.set_fault(turn, fault(FaultKind::DropAck, ANN))).unwrap();
     assert!(bench.send(&rita, &message("M1")).is_empty());

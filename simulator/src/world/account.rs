@@ -20,7 +20,7 @@ pub struct Account {
     pub phone: Phone,
     /// Linked devices by id.
     pub devices: BTreeMap<u16, Device>,
-    /// The id that was given last; ids are not reused.
+    /// The id that was given last; ids are used again only when all have been given.
     pub(super) last_device: u16,
     /// App-state patches by collection, in order: patch `n` leads to version `n + 1`.
     #[serde(default)]

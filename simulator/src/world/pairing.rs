@@ -74,6 +74,9 @@ pub enum ScanError {
     /// The keys in the code are not those of the connection.
     #[error("the QR code's keys are not those of the device that showed it")]
     CompareKeys,
+    /// Another phone has scanned the code and the device is answering.
+    #[error("the device is being linked already")]
+    Busy,
     /// The phone does not exist.
     #[error(transparent)]
     FindPhone(#[from] AccountError),
@@ -153,21 +156,26 @@ impl World {
 
     /// A phone scans a QR code.
     pub fn scan(&mut self, turn: &mut Turn<'_>, number: &str, qr: &str) -> Result<Offered, ScanError> {
+        let (connection, adv_secret) = self.find_code(turn.now_ms, qr)?;
+        self.offer(turn, connection, number, &adv_secret)
+    }
+
+    /// The connection that shows a QR code now, and the secret in the code.
+    pub fn find_code(&self, now_ms: u64, qr: &str) -> Result<(ConnectionId, [u8; 32]), ScanError> {
         let code = read_code(qr).ok_or(ScanError::ReadCode)?;
-        self.account(number)?;
         let timing = self.timing;
         let (connection, pairing) = self
             .pairings()
             .find(|(_, pairing)| {
                 pairing.references.iter().enumerate().any(|(index, text)| {
-                    *text == code.reference && turn.now_ms <= pairing.started_ms + shown_until(timing, index)
+                    *text == code.reference && now_ms <= pairing.started_ms + shown_until(timing, index)
                 })
             })
             .ok_or(ScanError::FindReference)?;
         if pairing.noise != code.noise || pairing.identity != code.identity {
             return Err(ScanError::CompareKeys);
         }
-        self.offer(turn, connection, number, &code.adv_secret)
+        Ok((connection, code.adv_secret))
     }
 
     /// Sends a device its papers.
@@ -181,13 +189,17 @@ impl World {
         let Some(Peer::Pairing(pairing)) = self.connections.get(&connection) else {
             return Err(ScanError::FindReference);
         };
+        if pairing.offer.is_some() {
+            return Err(ScanError::Busy);
+        }
         let identity = pairing.identity;
         let now = turn.now_secs();
         let account = self.account_mut(number)?;
-        let device = account.last_device + 1;
-        if device > MAX_DEVICE {
-            return Err(ScanError::TooMany(number.to_owned()));
-        }
+        let last = account.last_device;
+        let device = (last + 1..=MAX_DEVICE)
+            .chain(1..=last)
+            .find(|id| !account.devices.contains_key(id))
+            .ok_or_else(|| ScanError::TooMany(number.to_owned()))?;
         let grant = account.phone.link(device, &identity, adv_secret, now)?;
         account.last_device = device;
         let id = DeviceId::new(number, device);

@@ -3,7 +3,7 @@
 use wacore_binary::builder::NodeBuilder;
 
 use crate::address::Namespace;
-use crate::testing::{Bench, START_MS, iq, only, tags};
+use crate::testing::{Bench, START_MS, iq, only, sealed, tags};
 use crate::world::pairing::ScanError;
 use crate::xml;
 
@@ -59,10 +59,10 @@ fn codes_run_out_and_the_connection_closes() {
     let mut bench = Bench::new();
     let rita = bench.stranger();
     bench.now_ms += 160_000;
-    bench.turn(|world, turn| world.tick(turn));
+    bench.tick();
     assert!(bench.closed.is_empty());
     bench.now_ms += 15_000;
-    bench.turn(|world, turn| world.tick(turn));
+    bench.tick();
     assert_eq!(bench.closed, [rita.connection]);
 }
 
@@ -112,7 +112,7 @@ fn what_waits_comes_between_preview_and_end_marker_and_until_it_is_acknowledged(
     bench.drop_connection(&rita);
     let to = rita.jid(&bench, Namespace::Lid);
     for id in ["M1", "M2"] {
-        bench.send(&saul, &saul.message(id, to.to_non_ad(), std::slice::from_ref(&to)));
+        bench.send(&saul, &sealed(id, to.to_non_ad(), std::slice::from_ref(&to)));
     }
     for _ in 0..2 {
         bench.log_in(&mut rita);
@@ -145,7 +145,7 @@ fn a_snapshot_keeps_devices_keys_queues_and_what_was_sent() {
     let saul = bench.linked(BEN);
     bench.drop_connection(&rita);
     let to = rita.jid(&bench, Namespace::Lid);
-    let message = saul.message("M1", to.to_non_ad(), std::slice::from_ref(&to));
+    let message = sealed("M1", to.to_non_ad(), std::slice::from_ref(&to));
     bench.send(&saul, &message);
     let encoded = serde_json::to_vec(&bench.world).unwrap();
     let before = bench.world.device(&rita.id).unwrap().keys.clone();
@@ -166,10 +166,10 @@ fn devices_are_pinged_and_phones_are_not_lost_to_time() {
     let mut bench = Bench::new();
     let rita = bench.linked(ANN);
     bench.now_ms += 61_000;
-    bench.turn(|world, turn| world.tick(turn));
+    bench.tick();
     let ping = only(&bench.take(rita.connection), "iq");
     assert!(xml::is(&ping, "xmlns", "urn:xmpp:ping"));
-    bench.turn(|world, turn| world.tick(turn));
+    bench.tick();
     assert!(bench.take(rita.connection).is_empty());
 }
 
