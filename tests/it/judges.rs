@@ -43,20 +43,3 @@ async fn shows(phone: &Phone, text: &str) -> Value {
     })
     .await
 }
-
-/// Prints the judges' stanzas that the simulator does not know: gaps to look at, no failure.
-async fn report_unknown(rig: &Rig) {
-    let unknown = rig.control(Method::GET, "/unknown", &Value::Null).await.ok();
-    for item in unknown["items"].as_array().unwrap() {
-        println!("unknown to the simulator: {item}");
-    }
-}
-
-/// Asserts that every stanza of this account was understood (the others' are printed).
-async fn nothing_unknown_of(rig: &Rig, own: &Phone) {
-    report_unknown(rig).await;
-    let unknown = rig.control(Method::GET, "/unknown", &Value::Null).await.ok();
-    let items = unknown["items"].as_array().unwrap();
-    let ours: Vec<_> = items.iter().filter(|item| item["number"] == own.number.as_str()).collect();
-    assert!(ours.is_empty(), "stanzas of our session that the simulator does not know: {ours:#?}");
-}

@@ -48,6 +48,7 @@ pub struct Client {
     lines: Lines<BufReader<ChildStdout>>,
     kept: VecDeque<Value>,
     log: PathBuf,
+    fatal: Vec<&'static str>,
 }
 
 impl Client {
@@ -66,7 +67,14 @@ impl Client {
         let mut child = command.spawn().expect("the client starts");
         let commands = child.stdin.take();
         let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-        Self { child, commands, lines, kept: VecDeque::new(), log: log.to_owned() }
+        Self {
+            child,
+            commands,
+            lines,
+            kept: VecDeque::new(),
+            log: log.to_owned(),
+            fatal: vec!["error", "undecryptable"],
+        }
     }
 
     /// The process id while it runs.
@@ -89,7 +97,7 @@ impl Client {
     /// Waits for the first event for which `pick` has an answer and takes it; the others stay for later calls.
     ///
     /// # Panics
-    /// On an `error` event that was not waited for, at the end of the process, or at the deadline; shows what was reported and logged.
+    /// On an `error` or `undecryptable` event that was not waited for (see [`Client::tolerate`]), at the end of the process, or at the deadline; shows what was reported and logged.
     pub async fn expect<T>(&mut self, what: &str, pick: impl Fn(&Value) -> Option<T>) -> T {
         if let Some((index, found)) = self.kept.iter().enumerate().find_map(|(i, e)| Some((i, pick(e)?))) {
             self.kept.remove(index);
@@ -101,11 +109,16 @@ impl Client {
             if let Some(found) = pick(&event) {
                 return found;
             }
-            if event["event"] == "error" || event["event"] == "undecryptable" {
+            if self.fatal.iter().any(|name| event["event"] == *name) {
                 self.fail(&format!("waited for {what}, got {event}"));
             }
             self.kept.push_back(event);
         }
+    }
+
+    /// From now on, events of this name fail no wait.
+    pub fn tolerate(&mut self, name: &str) {
+        self.fatal.retain(|fatal| *fatal != name);
     }
 
     /// Everything that it reported and nobody took.
@@ -136,11 +149,11 @@ impl Client {
     }
 
     fn fail(&self, sentence: &str) -> ! {
-        let kept = self.kept.iter().map(|event| format!("  {event}\n")).collect::<String>();
+        let kept = self.kept.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
         let log =
             log.lines().rev().take(80).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n");
-        panic!("{sentence}\nreported and not taken:\n{kept}logged:\n{log}");
+        panic!("{sentence}\nreported and not taken:\n{kept}\nlogged:\n{log}");
     }
 }
 

@@ -122,11 +122,15 @@ export async function runBaileys({ library, verifySignature }) {
     await socket.readMessages([key]);
   }
 
+  async function linkCode({ phone }) {
+    emit('link_code', { linkCode: await socket.requestPairingCode(phone) });
+  }
+
   async function stop() {
     await socket?.end(undefined);
     await saveCreds();
     process.exit(0);
   }
 
-  await serve({ connect, send, read, logout: () => socket.logout(), stop });
+  await serve({ connect, link_code: linkCode, send, read, logout: () => socket.logout(), stop });
 }

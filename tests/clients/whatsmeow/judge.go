@@ -82,6 +82,8 @@ func (j *judge) perform(ctx context.Context, c command) error {
 	switch c.Cmd {
 	case "connect":
 		return j.connect()
+	case "link_code":
+		return j.linkCode(ctx, c.Phone)
 	case "send":
 		return j.send(ctx, c)
 	case "read":
@@ -98,6 +100,15 @@ func (j *judge) connect() error {
 	if err := j.client.Connect(); err != nil {
 		emit(event{Event: "closed", Reason: err.Error()})
 	}
+	return nil
+}
+
+func (j *judge) linkCode(ctx context.Context, phone string) error {
+	code, err := j.client.PairPhone(ctx, phone, true, whatsmeow.PairClientChrome, "Chrome (Linux)")
+	if err != nil {
+		return fmt.Errorf("ask for a link code: %w", err)
+	}
+	emit(event{Event: "link_code", LinkCode: code})
 	return nil
 }
 

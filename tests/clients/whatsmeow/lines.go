@@ -11,28 +11,30 @@ import (
 
 // command is one line of stdin.
 type command struct {
-	Cmd  string `json:"cmd"`
-	To   string `json:"to"`
-	Text string `json:"text"`
-	ID   string `json:"id"`
-	Ref  *int   `json:"ref"`
+	Cmd   string `json:"cmd"`
+	To    string `json:"to"`
+	Text  string `json:"text"`
+	ID    string `json:"id"`
+	Ref   *int   `json:"ref"`
+	Phone string `json:"phone"`
 }
 
 // event is one line of stdout; fields that do not apply are left out.
 type event struct {
-	Event   string `json:"event"`
-	QR      string `json:"qr,omitempty"`
-	Me      string `json:"me,omitempty"`
-	ID      string `json:"id,omitempty"`
-	From    string `json:"from,omitempty"`
-	FromMe  *bool  `json:"fromMe,omitempty"`
-	Text    string `json:"text,omitempty"`
-	Status  string `json:"status,omitempty"`
-	Ref     *int   `json:"ref,omitempty"`
-	Code    int    `json:"code,omitempty"`
-	Reason  string `json:"reason,omitempty"`
-	Cmd     string `json:"cmd,omitempty"`
-	Message string `json:"message,omitempty"`
+	Event    string `json:"event"`
+	QR       string `json:"qr,omitempty"`
+	LinkCode string `json:"linkCode,omitempty"`
+	Me       string `json:"me,omitempty"`
+	ID       string `json:"id,omitempty"`
+	From     string `json:"from,omitempty"`
+	FromMe   *bool  `json:"fromMe,omitempty"`
+	Text     string `json:"text,omitempty"`
+	Status   string `json:"status,omitempty"`
+	Ref      *int   `json:"ref,omitempty"`
+	Code     int    `json:"code,omitempty"`
+	Reason   string `json:"reason,omitempty"`
+	Cmd      string `json:"cmd,omitempty"`
+	Message  string `json:"message,omitempty"`
 }
 
 // reports is the process's stdout; libraries that print get stderr instead.

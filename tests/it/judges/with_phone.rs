@@ -1,9 +1,9 @@
 //! Each judge and the phones: pair by QR, a text both ways, receipts, a restart with messages waiting, the end from either side.
 
-use system_tests::external::judge::Kind;
+use system_tests::external::judge::{Judge, Kind};
 use system_tests::rig::Rig;
 
-use super::{devices, linked, report_unknown, shows, unlinked};
+use super::{devices, linked, shows, unlinked};
 
 /// Pairs, exchanges texts and receipts with a phone, misses nothing while it is stopped, logs out.
 async fn lives(kind: Kind) {
@@ -39,7 +39,7 @@ async fn lives(kind: Kind) {
     assert_eq!(devices(&rig, &own).await.len(), 1);
     judge.logout().await;
     unlinked(&rig, &own).await;
-    report_unknown(&rig).await;
+    rig.nothing_unknown().await;
 }
 
 /// A friend's read receipt reaches the judge; the judge's own read is seen by the friend.
@@ -60,7 +60,7 @@ async fn reads(kind: Kind) {
         (entry["status"] == "read").then_some(())
     })
     .await;
-    report_unknown(&rig).await;
+    rig.nothing_unknown().await;
 }
 
 /// The phone removes the device: the judge learns that it is logged out.
@@ -71,6 +71,56 @@ async fn is_unlinked(kind: Kind) {
     own.unlink(device).await;
     judge.logged_out().await;
     unlinked(&rig, &own).await;
+    rig.nothing_unknown().await;
+}
+
+/// Linked without a camera.
+async fn links_by_code(kind: Kind) {
+    let rig = Rig::start().await;
+    let (own, friend) = (rig.phone().await, rig.phone().await);
+    let mut judge = Judge::start(kind, &rig).await;
+    judge.pair_by_link_code(&own).await;
+    judge.send(&friend.number, "linked by code").await;
+    friend.receives("linked by code").await;
+    rig.nothing_unknown().await;
+}
+
+/// The judge lost its sessions: it asks the phone to send again, and reads the message then.
+async fn asks_again(kind: Kind) {
+    let rig = Rig::start().await;
+    let (mut judge, own) = linked(&rig, kind).await;
+    let friend = rig.phone().await;
+    judge.send(&friend.number, "hello").await;
+    friend.receives("hello").await;
+    friend.send(&own.number, "hello too").await;
+    judge.receives("hello too").await;
+
+    judge.lose_sessions().await;
+    let id = friend.send(&own.number, "read me after all").await;
+    judge.cannot_decrypt(&id).await;
+    let received = judge.receives("read me after all").await;
+    assert_eq!((received.id, received.from), (id, friend.number.clone()));
+    rig.nothing_unknown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn baileys_7_links_by_code() {
+    links_by_code(Kind::Baileys7).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatsmeow_links_by_code() {
+    links_by_code(Kind::Whatsmeow).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn baileys_7_asks_again() {
+    asks_again(Kind::Baileys7).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatsmeow_asks_again() {
+    asks_again(Kind::Whatsmeow).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -113,5 +163,5 @@ async fn baileys_6_pairs_and_exchanges_a_text() {
     friend.send(&own.number, "to Baileys 6").await;
     assert_eq!(judge.receives("to Baileys 6").await.from, friend.number);
     judge.stop().await;
-    report_unknown(&rig).await;
+    rig.nothing_unknown().await;
 }

@@ -1,10 +1,11 @@
 //! Each judge and our session: a text both ways, receipts, what waited while the session was down.
 
-use session_api::SessionState;
+use session_api::{Event, EventData, SessionState};
 use system_tests::external::judge::Kind;
 use system_tests::rig::Rig;
+use system_tests::wait::eventually;
 
-use super::{linked, nothing_unknown_of};
+use super::linked;
 
 async fn talks_with_our_session(kind: Kind) {
     let rig = Rig::start().await;
@@ -24,6 +25,18 @@ async fn talks_with_our_session(kind: Kind) {
     );
     judge.receipt(&id, "delivered").await;
 
+    judge.read(&received.id).await;
+    eventually("our session to know that it was read", || async {
+        let read = |event: &Event| match &event.data {
+            EventData::MessageStatus(status) => {
+                status.message_id.as_str() == received.id && status.status == "READ"
+            }
+            _ => false,
+        };
+        pod.log(0).await.iter().any(read).then_some(())
+    })
+    .await;
+
     pod.process().terminate();
     pod.process().ended().await;
     judge.send(&own.number, "while you were away").await;
@@ -32,7 +45,24 @@ async fn talks_with_our_session(kind: Kind) {
     pod.receives("while you were away").await;
     pod.send_text(&other.number, "back again").await.ok();
     judge.receives("back again").await;
-    nothing_unknown_of(&rig, &own).await;
+    rig.nothing_unknown().await;
+}
+
+/// The judge lost its sessions: it asks our session to send again, and reads the message then.
+async fn asks_our_session_again(kind: Kind) {
+    let rig = Rig::start().await;
+    let (pod, own) = rig.paired_pod().await;
+    let (mut judge, other) = linked(&rig, kind).await;
+    judge.send(&own.number, "hello").await;
+    pod.receives("hello").await;
+    pod.send_text(&other.number, "hello too").await.ok();
+    judge.receives("hello too").await;
+
+    judge.lose_sessions().await;
+    let answer = pod.send_text(&other.number, "read me after all").await.ok();
+    judge.cannot_decrypt(answer["id"].as_str().unwrap()).await;
+    assert_eq!(judge.receives("read me after all").await.from, own.number);
+    rig.nothing_unknown().await;
 }
 
 /// Our session and a judge on one phone: each sees what the other sends.
@@ -53,6 +83,17 @@ async fn shares_a_phone_with_our_session(kind: Kind) {
     friend.send(&phone.number, "to both").await;
     judge.receives("to both").await;
     pod.receives("to both").await;
+    rig.nothing_unknown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn baileys_7_asks_our_session_again() {
+    asks_our_session_again(Kind::Baileys7).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatsmeow_asks_our_session_again() {
+    asks_our_session_again(Kind::Whatsmeow).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,5 +1,6 @@
 //! Baileys and whatsmeow as judges of the simulator: strict about signatures, with our root.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
@@ -52,6 +53,9 @@ pub struct Received {
 
 impl Judge {
     /// Starts a judge that trusts the rig's root. It connects when told to.
+    ///
+    /// # Panics
+    /// When the simulator does not tell its root, or the judge cannot be started.
     pub async fn start(kind: Kind, rig: &Rig) -> Self {
         let answer = rig.control(reqwest::Method::GET, "/root", &Value::Null).await.ok();
         let root = answer["rootPublicKey"].as_str().expect("a root key").to_owned();
@@ -85,6 +89,9 @@ impl Judge {
     }
 
     /// Connects, shows its QR code to the phone, logs in; gives the device's id.
+    ///
+    /// # Panics
+    /// When it is linked to another account than the phone's.
     pub async fn pair(&mut self, phone: &Phone) -> u64 {
         self.connect().await;
         let qr = self.client.expect("a QR code", |event| field(event, "qr", "qr")).await;
@@ -92,6 +99,40 @@ impl Judge {
         let paired = self.client.expect("paired", |event| field(event, "paired", "me")).await;
         assert_eq!((paired, self.open().await), (phone.number.clone(), phone.number.clone()));
         device
+    }
+
+    /// Connects, shows a link code that the phone's person types in, logs in.
+    ///
+    /// # Panics
+    /// When it is linked to another account than the phone's.
+    pub async fn pair_by_link_code(&mut self, phone: &Phone) {
+        self.connect().await;
+        self.client.expect("a QR code", |event| field(event, "qr", "qr")).await;
+        self.client.command(&json!({"cmd": "link_code", "phone": phone.number})).await;
+        let code = self.client.expect("a link code", |event| field(event, "link_code", "linkCode")).await;
+        phone.link_code(&code).await.ok();
+        let paired = self.client.expect("paired", |event| field(event, "paired", "me")).await;
+        assert_eq!((paired, self.open().await), (phone.number.clone(), phone.number.clone()));
+    }
+
+    /// Ends the process, loses all Signal sessions, as a restored backup would, and logs in again: what comes for them
+    /// cannot be decrypted until its sender was asked to send it again.
+    pub async fn lose_sessions(&mut self) {
+        self.stop().await;
+        match self.kind {
+            Kind::Baileys6 | Kind::Baileys7 => remove_session_files(self.folder.path()),
+            Kind::Whatsmeow => remove_session_rows(&self.folder.path().join("whatsmeow.db")),
+        }
+        self.client = spawn(self.kind, &self.folder, &self.ws_url, &self.root);
+        self.client.tolerate("undecryptable");
+        self.connect().await;
+        self.open().await;
+    }
+
+    /// Waits until it says that it could not decrypt this message.
+    pub async fn cannot_decrypt(&mut self, id: &str) {
+        let failed = |event: &Value| (event["event"] == "undecryptable" && event["id"] == id).then_some(());
+        self.client.expect("a message that cannot be decrypted", failed).await;
     }
 
     /// Sends a text and gives its id once the server acknowledged it.
@@ -170,4 +211,17 @@ fn spawn(kind: Kind, folder_: &TempDir, ws_url: &str, root: &Root) -> Client {
         Root::Key(key) => command.env("ROOT_PUBLIC_KEY", key),
     };
     Client::start(command, &folder_.path().join("stderr.log"))
+}
+
+fn remove_session_files(store: &Path) {
+    let files = std::fs::read_dir(store).expect("the store is read").flatten();
+    let sessions = files.filter(|file| file.file_name().to_string_lossy().starts_with("session-"));
+    let lost = sessions.map(|file| std::fs::remove_file(file.path()).expect("it is removed")).count();
+    assert!(lost > 0, "it had no sessions");
+}
+
+fn remove_session_rows(store: &Path) {
+    let store = rusqlite::Connection::open(store).expect("the store opens");
+    let lost = store.execute("DELETE FROM whatsmeow_sessions", []).expect("they are removed");
+    assert!(lost > 0, "it had no sessions");
 }
