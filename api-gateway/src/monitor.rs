@@ -145,7 +145,8 @@ impl Monitor {
             let known = known.entry(uid.clone()).or_default();
             known.cursor.get_or_insert(status.last_event);
             let moment = |status: &SessionStatus| (status.writer_epoch, status.revision);
-            let overtaken = known.heard.as_ref().is_some_and(|heard| moment(&heard.status) > moment(&status));
+            let newer = |heard: &Heard| heard.current && moment(&heard.status) > moment(&status);
+            let overtaken = known.heard.as_ref().is_some_and(newer);
             if overtaken {
                 return;
             }
@@ -156,6 +157,14 @@ impl Monitor {
         }
         if let Some(record) = self.directory.get(id).filter(|record| record.uid == uid) {
             self.publish(&record).await;
+        }
+    }
+
+    /// A new process begins its stream where its log stands, if that is before the last event that was told: then the log is
+    /// a new one.
+    fn align_cursor(&self, uid: &str) {
+        if let Some(Known { heard: Some(heard), cursor: Some(cursor), .. }) = self.known().get_mut(uid) {
+            *cursor = heard.status.last_event.min(*cursor);
         }
     }
 
@@ -205,3 +214,6 @@ impl Monitor {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -132,11 +132,13 @@ fn envelope(body: &ErrorBody) -> Value {
     serde_json::to_value(body).unwrap_or_default()
 }
 
-/// Tells the rooms what the monitor tells. Ends with the monitor.
+/// Tells the rooms what the monitor tells. Ends with the monitor, or when the server is closed.
 pub async fn speak(io: SocketIo, mut told: mpsc::Receiver<Told>) {
     while let Some(told) = told.recv().await {
         for (event, data) in speak::words(&told) {
-            if let Err(error) = io.to(told.uid.clone()).emit(event, &data).await {
+            // There is no namespace any more once the server is closed.
+            let Some(everybody) = io.of("/") else { return };
+            if let Err(error) = everybody.to(told.uid.clone()).emit(event, &data).await {
                 tracing::debug!(session = %told.id, %error, "a listener did not take an event");
             }
         }

@@ -25,6 +25,7 @@ impl Monitor {
     pub(super) async fn listen(self: Arc<Self>, id: SessionName, pod: PodEndpoint) {
         // The first answer tells where the log stands, so that the stream begins there and misses nothing after it.
         self.poll_once(&id, &pod).await;
+        self.align_cursor(&pod.uid);
         tokio::join!(self.poll(&id, &pod), self.follow_events(&id, &pod));
     }
 

@@ -25,7 +25,8 @@ async fn ended(mut command: Command) -> Output {
 
 async fn listening(folder: &Path, mut command: Command) -> (Child, String) {
     let _old = std::fs::remove_file(folder.join("address"));
-    let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let log = std::fs::File::create(folder.join("log")).unwrap();
+    let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
     let address = eventually("address", async || std::fs::read_to_string(folder.join("address")).ok()).await;
     (child, format!("http://{}", address.trim()))
 }
@@ -127,4 +128,6 @@ async fn a_stopped_gateway_ends_its_sessions_first() {
     rustix::process::kill_process(own, rustix::process::Signal::TERM).unwrap();
     let status = tokio::time::timeout(Duration::from_secs(20), gateway.wait()).await.unwrap().unwrap();
     assert!(status.success() && pids.iter().all(|pid| !lives(*pid)), "{status}");
+    let log = std::fs::read_to_string(folder.path().join("log")).unwrap();
+    assert!(log.contains("stopping") && !log.contains("panicked"), "{log}");
 }
