@@ -50,8 +50,10 @@ pub struct EventPage {
     pub next: u64,
 }
 
-/// Reads a session's log: received messages, what became of sent ones, when it opened and closed. Nothing is missing in
-/// it, so a client that was away reads on from where it was (beyond the seed).
+/// Reads a session's log.
+///
+/// Received messages, what became of sent ones, when it opened and closed. Nothing is missing in it, so a client that was
+/// away reads on from where it was. (The seed has no such call.)
 #[utoipa::path(
     get, path = "/api/sessions/{id}/events", tag = "Sessions",
     params(("id" = String, Path, description = "Session id"), PageQuery),

@@ -193,8 +193,10 @@ pub struct Misc {
     pub problems: Option<Vec<ProblemItem>>,
 }
 
-/// The state of things at length: processors, memory, disk, load, network, process, sessions. With the admin key in
-/// `X-API-Key` it names sessions and files; without a key it names none.
+/// The state of things at length.
+///
+/// Processors, memory, disk, load, network, process, sessions. With the admin key in `X-API-Key` it names sessions and
+/// files; without a key it names none.
 #[utoipa::path(
     get, path = "/health/misc", tag = "Health", params(MiscQuery), security((), ("apiKey" = [])),
     responses((status = 200, body = Misc), (status = 401, body = ErrorAnswer, description = "A key was sent that is not known")),
@@ -227,7 +229,9 @@ pub async fn misc(State(state): State<AppState>, request: Request) -> ApiResult<
     }))
 }
 
-/// Counters in Prometheus' text format: requests by route, sessions by status. No session is named.
+/// Counters in Prometheus' text format.
+///
+/// Requests by route, sessions by status, session processes that ended by themselves. No session is named.
 #[utoipa::path(
     get, path = "/metrics", tag = "Health", security(()),
     responses((status = 200, body = String, content_type = "application/openmetrics-text")),

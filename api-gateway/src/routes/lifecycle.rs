@@ -20,8 +20,10 @@ const PROCESS_PATIENCE: Duration = Duration::from_secs(20);
 
 type Answer = ApiResult<Json<SessionState>>;
 
-/// Starts a session: runs it if it is suspended, pairs it anew if it was logged out or nobody scanned, and connects once
-/// more if it ended otherwise. A session that runs is left alone.
+/// Starts a session.
+///
+/// Runs it if it is suspended, pairs it anew if it was logged out or nobody scanned, and connects once more if it ended
+/// otherwise. A session that runs is left alone.
 #[utoipa::path(
     post, path = "/api/sessions/{id}/start", tag = "Sessions", params(("id" = String, Path, description = "Session id")),
     responses((status = 200, body = SessionState), (status = 404, body = ErrorAnswer, description = "`session_not_found`")),
@@ -64,7 +66,9 @@ async fn with_process(state: &AppState, session: SessionRecord) -> SessionRecord
     tokio::time::timeout(PROCESS_PATIENCE, wait).await.unwrap_or(session)
 }
 
-/// Stops a session and keeps everything (`suspended`). Answers when its process has ended.
+/// Stops a session and keeps everything.
+///
+/// Its status is `suspended` then. Answers when its process has ended.
 #[utoipa::path(
     post, path = "/api/sessions/{id}/stop", tag = "Sessions", params(("id" = String, Path, description = "Session id")),
     responses((status = 200, body = SessionState), (status = 404, body = ErrorAnswer, description = "`session_not_found`")),
@@ -74,8 +78,10 @@ pub async fn stop(State(state): State<AppState>, OwnSession(session): OwnSession
     SessionState::of(&state, &session.id)
 }
 
-/// Ends a session's process and starts a new one; a suspended session runs afterwards. One that had ended for good (logged
-/// out, replaced, nobody scanned) connects once more, or pairs anew.
+/// Ends a session's process and starts a new one.
+///
+/// A suspended session runs afterwards. One that had ended for good (logged out, replaced, nobody scanned) connects once
+/// more, or pairs anew.
 #[utoipa::path(
     post, path = "/api/sessions/{id}/restart", tag = "Sessions", params(("id" = String, Path, description = "Session id")),
     responses((status = 200, body = SessionState), (status = 404, body = ErrorAnswer, description = "`session_not_found`")),
@@ -90,7 +96,9 @@ pub async fn restart(State(state): State<AppState>, OwnSession(session): OwnSess
     SessionState::of(&state, &session.id)
 }
 
-/// Removes the device from the account. The session stays (`logged_out`); starting it pairs anew.
+/// Removes the device from the account.
+///
+/// The session stays (`logged_out`); starting it pairs anew.
 #[utoipa::path(
     post, path = "/api/sessions/{id}/logout", tag = "Sessions", params(("id" = String, Path, description = "Session id")),
     responses(

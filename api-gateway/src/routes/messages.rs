@@ -119,7 +119,9 @@ impl SentStatus {
     }
 }
 
-/// Sends a text. 200 `sent` means that WhatsApp's server has acknowledged it, 202 `queued` that it is stored and will be
+/// Sends a text.
+///
+/// 200 `sent` means that WhatsApp's server has acknowledged it, 202 `queued` that it is stored and will be
 /// sent. An answer that does not come (`outcome_unknown`) may mean either: look at the session's events before sending again.
 #[utoipa::path(
     post, path = "/api/messages/text", tag = "Messages", request_body = TextBody,

@@ -48,7 +48,9 @@ pub struct QrAnswer {
     pub expires_at: u64,
 }
 
-/// The QR code that waits for a phone: JSON, or a picture with `Accept: image/png` or `image/svg+xml`.
+/// The QR code that waits for a phone.
+///
+/// JSON, or a picture with `Accept: image/png` or `image/svg+xml`.
 #[utoipa::path(
     get, path = "/api/sessions/{id}/qr", tag = "Sessions",
     params(("id" = String, Path, description = "Session id"), QrQuery),

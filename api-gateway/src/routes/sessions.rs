@@ -107,7 +107,9 @@ pub struct SessionList {
     pub items: Vec<SessionItem>,
 }
 
-/// Lists the sessions: all for the admin key, a user key's own otherwise.
+/// Lists the sessions.
+///
+/// All for the admin key, a user key's own otherwise.
 #[utoipa::path(
     get, path = "/api/sessions", tag = "Sessions",
     responses((status = 200, body = SessionList)),
@@ -154,7 +156,9 @@ impl SessionState {
     }
 }
 
-/// Makes a session and starts it. The same id again, by its owner, starts it if it has ended and changes the fields that
+/// Makes a session and starts it.
+///
+/// The same id again, by its owner, starts it if it has ended and changes the fields that
 /// are given. The id of a deleted session whose volume was kept resumes it without a new QR code; it stays its owner's.
 #[utoipa::path(
     post, path = "/api/sessions", tag = "Sessions", request_body = CreateSession,
