@@ -27,11 +27,9 @@ async fn talks_with_our_session(kind: Kind) {
 
     judge.read(&received.id).await;
     eventually("our session to know that it was read", || async {
-        let read = |event: &Event| match &event.data {
-            EventData::MessageStatus(status) => {
-                status.message_id.as_str() == received.id && status.status == "READ"
-            }
-            _ => false,
+        let read = |event: &Event| {
+            let EventData::MessageStatus(status) = &event.data else { return false };
+            status.message_id.as_str() == received.id && status.status == "READ"
         };
         pod.log(0).await.iter().any(read).then_some(())
     })
