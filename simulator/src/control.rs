@@ -14,14 +14,14 @@ use serde_json::{Value, json};
 use crate::hub::Hub;
 
 mod error;
+mod extract;
 mod faults;
-mod json;
 mod messages;
 mod phones;
 mod scan;
 
 use error::ApiError;
-use json::Json;
+use extract::Json;
 
 /// The largest request body.
 const MAX_BODY: usize = 1 << 20;

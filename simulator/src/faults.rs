@@ -263,44 +263,4 @@ pub fn check(fault: &Fault) -> Result<(), FaultError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn fault(kind: FaultKind, count: Option<u32>) -> Fault {
-        let aim = Aim { number: Some("1".to_owned()), device: None, count };
-        Fault { kind, aim }
-    }
-
-    #[test]
-    fn a_counted_fault_strikes_that_often_and_only_its_target() {
-        let mut faults = Faults::default();
-        faults.add(fault(FaultKind::Nack { code: 405 }, Some(2))).unwrap();
-        assert_eq!(faults.ack_fate(&DeviceId::new("2", 1)), AckFate::Send);
-        let id = DeviceId::new("1", 1);
-        let fates: Vec<_> = (0..3).map(|_| faults.ack_fate(&id)).collect();
-        assert_eq!(fates, [AckFate::Refuse(405), AckFate::Refuse(405), AckFate::Send]);
-        assert!(faults.all().is_empty());
-    }
-
-    #[test]
-    fn a_fault_without_count_lasts_until_it_is_cleared() {
-        let (mut faults, id) = (Faults::default(), DeviceId::new("1", 1));
-        faults.add(fault(FaultKind::Latency { ms: 5 }, None)).unwrap();
-        assert_eq!((faults.latency(&id), faults.latency(&id)), (5, 5));
-        assert_eq!(faults.ack_fate(&id), AckFate::Send);
-        faults.clear();
-        assert_eq!(faults.latency(&id), 0);
-    }
-
-    #[test]
-    fn impossible_figures_are_refused() {
-        let kinds = [
-            (FaultKind::DelayAck { ms: MAX_DELAY_MS + 1 }, None, FaultError::TooLong),
-            (FaultKind::DropAck, Some(0), FaultError::NoCount),
-            (FaultKind::StreamError { code: None, conflict: None }, None, FaultError::NoStreamError),
-        ];
-        for (kind, count, error) in kinds {
-            assert_eq!(Faults::default().add(fault(kind, count)), Err(error));
-        }
-    }
-}
+mod tests;

@@ -15,11 +15,13 @@ use crate::faults::Faults;
 use crate::metrics::Counters;
 
 pub mod account;
+pub mod devices;
 pub mod disturb;
 pub mod keys;
 pub mod link_code;
 pub mod pairing;
 pub mod phones;
+mod qr;
 pub mod queue;
 pub mod routing;
 pub mod sent;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::App;
 use super::error::ApiError;
-use super::json::Json;
+use super::extract::Json;
 use crate::faults::{Aim, Conflict, Fault, FaultKind, check};
 
 /// `POST /faults`: the kind, whom it strikes, how often, and the kind's figures.

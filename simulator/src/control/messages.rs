@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use buffa::MessageField;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use waproto::whatsapp as wa;
 
 use super::App;
 use super::error::ApiError;
-use super::json::Json;
+use super::extract::{Json, Path, Query};
 use crate::phone::InboxEntry;
 use crate::world::World;
 use crate::world::account::AccountError;

@@ -1,12 +1,12 @@
 //! `/phones`: making phones, listing them with their devices, unlinking a device.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::App;
 use super::error::ApiError;
-use super::json::Json;
+use super::extract::{Json, Path};
 use crate::address::DeviceId;
 use crate::world::World;
 use crate::world::account::Account;

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::App;
 use super::error::ApiError;
-use super::json::Json;
+use super::extract::{Json, Path};
 use crate::world::account::AccountError;
 use crate::world::pairing::Offered;
 use crate::world::{Turn, World};
@@ -18,14 +18,13 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// `POST /phones/{number}/scan`.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct Scan {
     qr: String,
 }
 
 /// `POST /phones/scan`.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[serde(rename_all = "camelCase")]
 pub(super) struct ScanByAny {
     qr: String,
     number: Option<String>,

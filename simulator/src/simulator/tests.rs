@@ -130,6 +130,8 @@ async fn the_control_api_answers_bad_input_clearly() {
         ("POST", "/phones/6281234567/messages", "{\"to\":\"6281234567\",\"text\":\"\"}", 400, "bad_request"),
         ("POST", "/phones/6281234567/read", "{\"ids\":[]}", 400, "bad_request"),
         ("DELETE", "/phones/6281234567/devices/1", "", 404, "not_found"),
+        ("DELETE", "/phones/6281234567/devices/x", "", 400, "bad_request"),
+        ("GET", "/phones/6281234567/messages?since=x", "", 400, "bad_request"),
         ("POST", "/faults", "{\"kind\":\"nack\"}", 400, "bad_request"),
         ("POST", "/faults", "{\"kind\":\"flood\"}", 400, "bad_request"),
         ("POST", "/faults", "{\"kind\":\"stream_error\"}", 400, "bad_request"),

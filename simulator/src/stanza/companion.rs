@@ -5,6 +5,7 @@
 use wacore_binary::Node;
 
 use crate::address::DeviceId;
+use crate::world::devices::Change;
 use crate::world::{Turn, World};
 use crate::xml;
 
@@ -29,5 +30,5 @@ pub(crate) fn remove(world: &mut World, turn: &mut Turn<'_>, from: &DeviceId, iq
         world.hang_up(turn, connection);
     }
     world.remove_device(from);
-    world.announce_devices(turn, &from.number);
+    world.announce_devices(turn, from, Change::Unlinked);
 }

@@ -6,14 +6,12 @@
 
 use std::collections::BTreeSet;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
-use sha2::{Digest, Sha256};
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
 
 use crate::address::{DeviceId, Namespace};
 use crate::faults::AckFate;
+use crate::world::devices::participant_hash;
 use crate::world::{Turn, World};
 use crate::xml;
 
@@ -88,6 +86,7 @@ fn route(
     if copies.iter().any(|copy| world.device(&copy.target).is_some_and(|device| device.queue.is_full())) {
         return Err(UNAVAILABLE);
     }
+    world.acquaint(&from.number, &recipient.number);
     for copy in &copies {
         if let Some(device) = world.device_mut(from) {
             device.speaks.insert(copy.target.number.clone(), copy.namespace);
@@ -194,9 +193,5 @@ fn stale_devices(world: &World, from: &DeviceId, to: &str, copies: &[Copy]) -> O
         return None;
     }
     let namespace = copies.first().map_or(Namespace::Pn, |copy| copy.namespace);
-    let mut names: Vec<String> =
-        existing.iter().map(|id| world.jid(id, namespace).to_phash_form_string()).collect();
-    names.sort_unstable();
-    let hash = Sha256::digest(names.concat());
-    Some(format!("2:{}", STANDARD_NO_PAD.encode(&hash[..6])))
+    Some(participant_hash(existing.iter().map(|id| world.jid(id, namespace))))
 }

@@ -386,3 +386,28 @@ fn faults_close_connections_and_refuse_logins() {
     assert!(xml::is(&bench.log_in(&mut rita), "reason", "405"));
     assert_eq!(bench.log_in(&mut rita).tag, "success");
 }
+
+#[test]
+fn those_who_write_with_an_account_hear_of_its_new_and_removed_devices() {
+    let (mut bench, rita, saul) = two();
+    let to = rita.jid(&bench, Namespace::Pn);
+    bench.send(&saul, &sealed("M1", to.to_non_ad(), std::slice::from_ref(&to)));
+    let desk = bench.linked(ANN);
+    let jid = desk.jid(&bench, Namespace::Pn);
+    let told = only(&bench.take(saul.connection), "notification");
+    let added = told.get_optional_child("add").unwrap();
+    assert_eq!(xml::jid(added.get_optional_child("device").unwrap(), "jid"), Some(jid.clone()));
+    assert!(xml::bytes_at(added, &["key-index-list"]).is_some());
+    let own = bench.take(rita.connection);
+    let own = own.iter().find(|stanza| stanza.tag == "notification").unwrap();
+    assert!(xml::is(own, "type", "account_sync"));
+    bench.turn(|world, turn| world.unlink(turn, &desk.id)).unwrap();
+    let told = only(&bench.take(saul.connection), "notification");
+    let removed = told.get_optional_child("remove").unwrap();
+    assert_eq!(xml::jid(removed.get_optional_child("device").unwrap(), "jid"), Some(jid));
+    let mut list = [Jid::pn(ANN), to].iter().map(Jid::to_phash_form_string).collect::<Vec<_>>();
+    list.sort_unstable();
+    let hash = sha2::Sha256::digest(list.concat());
+    let hash = base64::engine::general_purpose::STANDARD_NO_PAD.encode(&hash[..6]);
+    assert!(xml::is(removed, "device_hash", &format!("2:{hash}")));
+}

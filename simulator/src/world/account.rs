@@ -1,6 +1,6 @@
 //! Accounts and their linked devices: what is stored of them, and finding them by JID. No stanzas, no sending.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rand::rngs::StdRng;
 use rand::{CryptoRng, RngExt};
@@ -22,6 +22,9 @@ pub struct Account {
     pub devices: BTreeMap<u16, Device>,
     /// The id that was given last; ids are used again only when all have been given.
     pub(super) last_device: u16,
+    /// The accounts that it writes with.
+    #[serde(default)]
+    pub peers: BTreeSet<String>,
     /// App-state patches by collection, in order: patch `n` leads to version `n + 1`.
     #[serde(default)]
     pub collections: BTreeMap<String, Vec<StoredPatch>>,
@@ -94,6 +97,7 @@ impl World {
             phone: Phone::new(&number, &lid, &name, rng),
             devices: BTreeMap::new(),
             last_device: 0,
+            peers: BTreeSet::new(),
             collections: BTreeMap::new(),
         };
         self.accounts.insert(number.clone(), account);

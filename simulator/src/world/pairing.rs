@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use buffa::Message;
 use rand::Rng;
 use wacore_binary::Node;
@@ -14,7 +14,9 @@ use wacore_binary::builder::NodeBuilder;
 use waproto::whatsapp::{ClientPairingProps, ClientPayload, DeviceProps};
 
 use super::account::{AccountError, Device};
+use super::devices::Change;
 use super::link_code::LinkCode;
+use super::qr;
 use super::queue::Queue;
 use super::{ConnectionId, Peer, Turn, World};
 use crate::address::{DeviceId, Namespace, server};
@@ -88,23 +90,6 @@ pub enum ScanError {
     Link(#[from] PhoneError),
 }
 
-/// What a QR code says.
-struct Code {
-    reference: String,
-    noise: [u8; 32],
-    identity: [u8; 32],
-    adv_secret: [u8; 32],
-}
-
-fn read_code(text: &str) -> Option<Code> {
-    let text = text.trim();
-    let fields = text.rsplit_once('#').map_or(text, |(_, fields)| fields);
-    let mut fields = fields.split(',');
-    let reference = fields.next()?.to_owned();
-    let mut key = || -> Option<[u8; 32]> { STANDARD.decode(fields.next()?).ok()?.try_into().ok() };
-    Some(Code { reference, noise: key()?, identity: key()?, adv_secret: key()? })
-}
-
 impl World {
     pub(super) fn start_pairing(
         &mut self,
@@ -147,22 +132,22 @@ impl World {
     }
 
     /// The name that the device behind a QR code announces for its person.
-    pub fn announced_name(&self, qr: &str) -> Option<String> {
-        let code = read_code(qr)?;
+    pub fn announced_name(&self, code: &str) -> Option<String> {
+        let code = qr::read(code)?;
         self.pairings()
             .find(|(_, pairing)| pairing.references.contains(&code.reference))
             .and_then(|(_, pairing)| pairing.push_name.clone())
     }
 
     /// A phone scans a QR code.
-    pub fn scan(&mut self, turn: &mut Turn<'_>, number: &str, qr: &str) -> Result<Offered, ScanError> {
-        let (connection, adv_secret) = self.find_code(turn.now_ms, qr)?;
+    pub fn scan(&mut self, turn: &mut Turn<'_>, number: &str, code: &str) -> Result<Offered, ScanError> {
+        let (connection, adv_secret) = self.find_code(turn.now_ms, code)?;
         self.offer(turn, connection, number, &adv_secret)
     }
 
     /// The connection that shows a QR code now, and the secret in the code.
-    pub fn find_code(&self, now_ms: u64, qr: &str) -> Result<(ConnectionId, [u8; 32]), ScanError> {
-        let code = read_code(qr).ok_or(ScanError::ReadCode)?;
+    pub fn find_code(&self, now_ms: u64, code: &str) -> Result<(ConnectionId, [u8; 32]), ScanError> {
+        let code = qr::read(code).ok_or(ScanError::ReadCode)?;
         let timing = self.timing;
         let (connection, pairing) = self
             .pairings()
@@ -293,7 +278,7 @@ impl World {
         let restart = NodeBuilder::new("stream:error").attr("code", "515").build();
         self.send(turn, connection, restart);
         self.hang_up(turn, connection);
-        self.announce_devices(turn, &id.number);
+        self.announce_devices(turn, id, Change::Linked);
     }
 
     /// Why an offer came to nothing; `None` while it is open.

@@ -7,6 +7,7 @@ use wacore_binary::builder::NodeBuilder;
 use waproto::whatsapp::ClientPayload;
 
 use super::account::AccountError;
+use super::devices::Change;
 use super::{ConnectionId, Link, Peer, Turn, World};
 use crate::address::{DeviceId, Namespace};
 
@@ -144,7 +145,7 @@ impl World {
             self.hang_up(turn, connection);
         }
         self.remove_device(id);
-        self.announce_devices(turn, &id.number);
+        self.announce_devices(turn, id, Change::Unlinked);
         Ok(())
     }
 
@@ -155,33 +156,6 @@ impl World {
             account.devices.remove(&id.device);
         }
         self.sent.remove(id);
-    }
-
-    /// Tells an account's linked devices that the list of devices changed.
-    pub(crate) fn announce_devices(&mut self, turn: &mut Turn<'_>, number: &str) {
-        let user = self.user_jid(number, Namespace::Pn);
-        let mut devices = vec![NodeBuilder::new("device").attr("jid", user.clone()).build()];
-        if let Some(account) = self.accounts.get(number) {
-            devices.extend(account.devices.iter().map(|(id, device)| {
-                NodeBuilder::new("device")
-                    .attr("jid", user.with_device(*id))
-                    .attr("key-index", device.key_index)
-                    .build()
-            }));
-        }
-        for target in self.devices_of(number) {
-            if target.is_phone() {
-                continue;
-            }
-            let notification = NodeBuilder::new("notification")
-                .attr("from", user.clone())
-                .attr("type", "account_sync")
-                .attr("id", self.next_id())
-                .attr("t", turn.now_secs())
-                .children([NodeBuilder::new("devices").children(devices.clone()).build()])
-                .build();
-            self.deliver(turn, None, &target, notification);
-        }
     }
 }
 
