@@ -5,6 +5,7 @@
 use serde::Serialize;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{
     ComponentsBuilder, ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref,
     ResponseBuilder, ServerBuilder,
@@ -19,6 +20,14 @@ another key answers 404. Every error is `{\"ok\": false, \"error\": \"<one sente
 `qr {sessionId, qr, expiresAt}`, `ready {sessionId, me}`, `closed {sessionId, status, reason}`, `status`, \
 `pairing_code`, `message` and `message_status`; on joining, the present state at once. Messages while nobody listened \
 are in `GET /api/sessions/{id}/events`.";
+
+const TAGS: [(&str, &str); 5] = [
+    ("Sessions", "One WhatsApp account each"),
+    ("Messages", "What sessions send"),
+    ("Health", "For probes, dashboards and people"),
+    ("Tools", "Odds and ends"),
+    ("Pages", "For browsers"),
+];
 
 /// Every error answer. Some codes have further fields, as their description says.
 #[derive(Serialize, ToSchema)]
@@ -66,8 +75,10 @@ pub fn head() -> OpenApi {
         .security_scheme("apiKey", key)
         .schema("ErrorAnswer", ErrorAnswer::schema())
         .build();
+    let tag = |(name, about): (&str, &str)| TagBuilder::new().name(name).description(Some(about)).build();
     OpenApiBuilder::new()
         .info(info)
+        .tags(Some(TAGS.map(tag)))
         .servers(Some([ServerBuilder::new().url("/").build()]))
         .components(Some(components))
         .security(Some([SecurityRequirement::new("apiKey", Vec::<String>::new())]))

@@ -9,6 +9,8 @@ mod inner;
 pub mod resource;
 pub mod store;
 pub mod supervisor;
+#[cfg(test)]
+mod testing;
 
 use std::future::Future;
 use std::path::PathBuf;

@@ -1,7 +1,7 @@
 //! A router on a data directory of its own, called without a port.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -138,11 +138,13 @@ impl Rig {
 
 /// A session program that announces an address (the output of a command) and stays until its input closes.
 pub(crate) fn pod_script(folder: &Path, address: &str) -> std::path::PathBuf {
-    let program = folder.join("session-pod");
+    let (draft, program) = (folder.join("draft"), folder.join("session-pod"));
     let file = "$WAREST_ADDRESS_FILE";
     let script = format!("#!/bin/sh\n{address} > \"{file}.new\"\nmv \"{file}.new\" \"{file}\"\nexec cat\n");
-    std::fs::write(&program, script).unwrap();
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+    std::fs::write(&draft, script).unwrap();
+    // Another process writes the program: one that a test beside this one starts may hold open what this one writes.
+    let installed = Command::new("install").arg("-m700").args([&draft, &program]).status().unwrap();
+    assert!(installed.success());
     program
 }
 

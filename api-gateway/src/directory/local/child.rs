@@ -135,15 +135,12 @@ async fn next_line(reader: &mut (impl AsyncBufReadExt + Unpin)) -> io::Result<Op
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
+    use super::super::testing;
     use super::*;
 
     /// A shell script as a session's program. `$HOME` is its folder.
     fn spec(folder: &Path, script: &str) -> ChildSpec {
-        let program = folder.join("program");
-        std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let program = testing::program(folder, script);
         let home = folder.to_str().unwrap().to_owned();
         let environment = vec![("HOME".to_owned(), home), ("PATH".to_owned(), "/usr/bin:/bin".to_owned())];
         ChildSpec { id: "shop".parse().unwrap(), program, environment, address_file: folder.join("address") }

@@ -1,13 +1,11 @@
 //! The local directory with a real program: a shell script that announces an address and stays until it is told to end.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use super::*;
 use crate::directory::{Runtime, Webhook};
 
-const PROGRAM: &str = "#!/bin/sh
-env | grep ^WAREST > \"$WAREST_DATA_DIR/seen\"
+const PROGRAM: &str = "env | grep ^WAREST > \"$WAREST_DATA_DIR/seen\"
 echo \"127.0.0.1:$$\" > \"$WAREST_ADDRESS_FILE.new\"
 mv \"$WAREST_ADDRESS_FILE.new\" \"$WAREST_ADDRESS_FILE\"
 exec cat
@@ -15,12 +13,8 @@ exec cat
 
 fn open(folder: &Path) -> LocalDirectory {
     let program = folder.join("program");
-    if !program.exists() {
-        std::fs::write(&program, PROGRAM).unwrap();
-        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
-    }
     let settings = LocalSettings {
-        program,
+        program: if program.exists() { program } else { testing::program(folder, PROGRAM) },
         environment: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())],
         auto_reply: true,
         max_sessions: 3,

@@ -1,10 +1,10 @@
 //! The supervisor with real, trivial programs: shell scripts that announce an address and end as they are told.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::super::testing;
 use super::*;
 
 struct Fixture {
@@ -16,11 +16,9 @@ struct Fixture {
 /// A supervisor of a script. `$HOME` is its folder; `announce` writes its address, its process id standing for the port.
 fn supervise(script: &str) -> Fixture {
     let folder = tempfile::tempdir().unwrap();
-    let program = folder.path().join("program");
     let announce =
         "announce() { echo \"127.0.0.1:$$\" > \"$HOME/new\"; mv \"$HOME/new\" \"$HOME/address\"; }";
-    std::fs::write(&program, format!("#!/bin/sh\n{announce}\n{script}\n")).unwrap();
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let program = testing::program(folder.path(), &format!("{announce}\n{script}"));
     let home = folder.path().to_str().unwrap().to_owned();
     let spec = ChildSpec {
         id: "shop".parse().unwrap(),
