@@ -26,6 +26,7 @@ pub mod queue;
 pub mod routing;
 pub mod sent;
 pub mod session;
+mod showing;
 pub mod stored;
 pub mod unknown;
 

@@ -14,7 +14,7 @@ use crate::world::pairing::Offered;
 use crate::world::{Turn, World};
 
 /// How long a device may take to sign; a link code needs some hundred thousand hashes on both sides.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(25);
 
 /// `POST /phones/{number}/scan`.
 #[derive(Debug, Deserialize)]

@@ -1,58 +1,50 @@
-//! Linking a device: the references of its QR code, the scan by a phone, the device's signature, and `515`. Inputs
-//! in, outputs out.
+//! Linking a device: a phone scans, the device countersigns its papers, and `515`. Inputs in, outputs out.
 //!
-//! Source: whatsapp-rust `pair.rs`, Baileys `socket.js`; see `link_code.rs` for the way without a camera.
+//! `showing.rs` comes before it, `link_code.rs` is the way without a camera. Source: whatsapp-rust `pair.rs`.
 
 use std::collections::BTreeMap;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use buffa::Message;
-use rand::Rng;
 use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
-use waproto::whatsapp::{ClientPairingProps, ClientPayload, DeviceProps};
+use waproto::whatsapp::ClientPairingProps;
 
 use super::account::{AccountError, Device};
 use super::devices::Change;
 use super::link_code::LinkCode;
-use super::qr;
 use super::queue::Queue;
 use super::{ConnectionId, Peer, Turn, World};
 use crate::address::{DeviceId, Namespace, server};
 use crate::phone::PhoneError;
 use crate::xml;
 
-const REFERENCES: u64 = 6;
-/// After the last reference the client may still be answering.
-const GRACE_MS: u64 = 10_000;
-/// A link code is valid this long, so a connection that shows one stays open.
-const LINK_CODE_MS: u64 = 180_000;
 /// Device numbers are one byte in a typed JID.
 const MAX_DEVICE: u16 = 255;
 
 /// A connection that wants to be linked.
 #[derive(Debug)]
 pub struct Pairing {
-    noise: [u8; 32],
-    identity: [u8; 32],
-    name: String,
-    platform: String,
+    pub(super) noise: [u8; 32],
+    pub(super) identity: [u8; 32],
+    pub(super) name: String,
+    pub(super) platform: String,
     /// The name that the device announces for its person, if any.
     pub(super) push_name: Option<String>,
-    references: Vec<String>,
-    started_ms: u64,
+    pub(super) references: Vec<String>,
+    pub(super) started_ms: u64,
     pub(super) link_code: Option<LinkCode>,
-    offer: Option<Offer>,
+    pub(super) offer: Option<Offer>,
     /// Why the last offer came to nothing.
     pub(super) failure: Option<String>,
 }
 
 #[derive(Debug)]
-struct Offer {
+pub(super) struct Offer {
     iq: String,
-    id: DeviceId,
+    pub(super) id: DeviceId,
     key_index: u32,
+    /// Unix milliseconds.
+    pub(super) made_ms: u64,
 }
 
 /// A device that was offered its papers; it exists once it has signed them.
@@ -91,76 +83,10 @@ pub enum ScanError {
 }
 
 impl World {
-    pub(super) fn start_pairing(
-        &mut self,
-        turn: &mut Turn<'_>,
-        connection: ConnectionId,
-        noise: [u8; 32],
-        payload: &ClientPayload,
-    ) {
-        let data = payload.device_pairing_data.as_option();
-        let identity = data.and_then(|data| data.e_ident.as_deref()).and_then(|key| key.try_into().ok());
-        let Some(identity) = identity else {
-            self.hang_up(turn, connection);
-            return;
-        };
-        let props = data
-            .and_then(|data| data.device_props.as_deref())
-            .and_then(|props| DeviceProps::decode_from_slice(props).ok())
-            .unwrap_or_default();
-        let references: Vec<String> = (0..REFERENCES).map(|_| reference(turn)).collect();
-        let shown = references.iter().map(|text| xml::leaf("ref", text.as_bytes()));
-        let iq = self
-            .server_iq("set")
-            .attr("xmlns", "md")
-            .children([NodeBuilder::new("pair-device").children(shown).build()])
-            .build();
-        let pairing = Pairing {
-            noise,
-            identity,
-            name: props.os.unwrap_or_else(|| "Unknown device".to_owned()),
-            platform: props.platform_type.map_or_else(|| "UNKNOWN".to_owned(), |kind| format!("{kind:?}")),
-            push_name: payload.push_name.clone(),
-            references,
-            started_ms: turn.now_ms,
-            link_code: None,
-            offer: None,
-            failure: None,
-        };
-        self.connections.insert(connection, Peer::Pairing(Box::new(pairing)));
-        self.send(turn, connection, iq);
-    }
-
-    /// The name that the device behind a QR code announces for its person.
-    pub fn announced_name(&self, code: &str) -> Option<String> {
-        let code = qr::read(code)?;
-        self.pairings()
-            .find(|(_, pairing)| pairing.references.contains(&code.reference))
-            .and_then(|(_, pairing)| pairing.push_name.clone())
-    }
-
     /// A phone scans a QR code.
     pub fn scan(&mut self, turn: &mut Turn<'_>, number: &str, code: &str) -> Result<Offered, ScanError> {
         let (connection, adv_secret) = self.find_code(turn.now_ms, code)?;
         self.offer(turn, connection, number, &adv_secret)
-    }
-
-    /// The connection that shows a QR code now, and the secret in the code.
-    pub fn find_code(&self, now_ms: u64, code: &str) -> Result<(ConnectionId, [u8; 32]), ScanError> {
-        let code = qr::read(code).ok_or(ScanError::ReadCode)?;
-        let timing = self.timing;
-        let (connection, pairing) = self
-            .pairings()
-            .find(|(_, pairing)| {
-                pairing.references.iter().enumerate().any(|(index, text)| {
-                    *text == code.reference && now_ms <= pairing.started_ms + shown_until(timing, index)
-                })
-            })
-            .ok_or(ScanError::FindReference)?;
-        if pairing.noise != code.noise || pairing.identity != code.identity {
-            return Err(ScanError::CompareKeys);
-        }
-        Ok((connection, code.adv_secret))
     }
 
     /// Sends a device its papers.
@@ -178,7 +104,7 @@ impl World {
             return Err(ScanError::Busy);
         }
         let identity = pairing.identity;
-        let now = turn.now_secs();
+        let (now, made_ms) = (turn.now_secs(), turn.now_ms);
         let account = self.account_mut(number)?;
         let last = account.last_device;
         let device = (last + 1..=MAX_DEVICE)
@@ -192,7 +118,7 @@ impl World {
         let success = self.pair_success(&id, &iq, grant.device_identity);
         if let Some(Peer::Pairing(pairing)) = self.connections.get_mut(&connection) {
             pairing.failure = None;
-            pairing.offer = Some(Offer { iq, id: id.clone(), key_index: grant.key_index });
+            pairing.offer = Some(Offer { iq, id: id.clone(), key_index: grant.key_index, made_ms });
         }
         self.send(turn, connection, success);
         Ok(Offered { connection, id })
@@ -289,25 +215,6 @@ impl World {
         }
     }
 
-    pub(super) fn expire_pairings(&mut self, turn: &mut Turn<'_>) {
-        let timing = self.timing;
-        let last = usize::try_from(REFERENCES - 1).unwrap_or_default();
-        let expired: Vec<ConnectionId> = self
-            .pairings()
-            .filter(|(_, pairing)| {
-                let mut until = pairing.started_ms + shown_until(timing, last);
-                if let Some(code) = &pairing.link_code {
-                    until = until.max(code.started_ms + LINK_CODE_MS);
-                }
-                pairing.offer.is_none() && turn.now_ms > until
-            })
-            .map(|(connection, _)| connection)
-            .collect();
-        for connection in expired {
-            self.hang_up(turn, connection);
-        }
-    }
-
     pub(super) fn pairings(&self) -> impl Iterator<Item = (ConnectionId, &Pairing)> {
         self.connections.iter().filter_map(|(connection, peer)| match peer {
             Peer::Pairing(pairing) => Some((*connection, pairing.as_ref())),
@@ -319,15 +226,4 @@ impl World {
     pub(crate) fn server_iq(&mut self, kind: &'static str) -> NodeBuilder {
         NodeBuilder::new("iq").attr("from", server()).attr("type", kind).attr("id", self.next_id())
     }
-}
-
-fn shown_until(timing: super::Timing, index: usize) -> u64 {
-    let index = u64::try_from(index).unwrap_or(REFERENCES);
-    timing.qr_first_ms + index * timing.qr_next_ms + GRACE_MS
-}
-
-fn reference(turn: &mut Turn<'_>) -> String {
-    let mut bytes = [0_u8; 24];
-    turn.rng.fill_bytes(&mut bytes);
-    format!("2@{}", URL_SAFE_NO_PAD.encode(bytes))
 }

@@ -55,6 +55,21 @@ fn a_forged_device_signature_links_nothing() {
 }
 
 #[test]
+fn papers_that_are_not_signed_are_taken_back() {
+    let mut bench = Bench::new();
+    bench.phone(ANN);
+    let rita = bench.stranger();
+    let scan = |bench: &mut Bench| bench.turn(|world, turn| world.scan(turn, ANN, &rita.qr(0)));
+    let offered = scan(&mut bench).unwrap();
+    assert!(matches!(scan(&mut bench), Err(ScanError::Busy)));
+    assert_eq!(bench.world.offer_failure(&offered), None);
+    bench.now_ms += 21_000;
+    bench.tick();
+    assert!(bench.world.offer_failure(&offered).unwrap().contains("did not sign"));
+    assert!(scan(&mut bench).is_ok());
+}
+
+#[test]
 fn codes_run_out_and_the_connection_closes() {
     let mut bench = Bench::new();
     let rita = bench.stranger();
