@@ -36,7 +36,7 @@ func newJudge(ctx context.Context, wsURL, rootHex, stateDir string, log waLog.Lo
 	if err != nil {
 		return nil, err
 	}
-	store := "file:" + filepath.Join(stateDir, "whatsmeow.db") + "?_foreign_keys=on"
+	store := "file:" + filepath.Join(stateDir, "whatsmeow.db") + "?_foreign_keys=on&_journal_mode=WAL&_synchronous=NORMAL"
 	container, err := sqlstore.New(ctx, "sqlite3", store, log.Sub("store"))
 	if err != nil {
 		return nil, fmt.Errorf("open the store %s: %w", store, err)
