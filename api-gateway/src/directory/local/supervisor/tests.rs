@@ -87,8 +87,9 @@ fn kill(pid: u32) {
 
 #[tokio::test]
 async fn a_restart_ends_the_old_process_before_the_new_one_starts() {
-    let script = "if [ -e $HOME/lives ]; then exit 99; fi; touch $HOME/lives; announce; \
-                  trap 'rm $HOME/lives; exit 0' TERM; while :; do sleep 0.05; done";
+    // It is ready for the signal before it says where it is.
+    let script = "if [ -e $HOME/lives ]; then exit 99; fi; touch $HOME/lives; \
+                  trap 'rm $HOME/lives; exit 0' TERM; announce; while :; do sleep 0.05; done";
     let fixture = supervise(script);
     fixture.supervisor.run();
     let first = fixture.runs(0).await;
