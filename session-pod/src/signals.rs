@@ -1,13 +1,19 @@
 //! What asks the process to stop: SIGTERM, SIGINT, or stdin that closes. A second signal ends it at once.
 
 use std::io::Read as _;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
+/// Exit code of a process whose stop hung.
+const EXIT_STUCK: i32 = 1;
 /// Exit code of a process that was told twice.
 const EXIT_AT_ONCE: i32 = 130;
+
+/// Longest time from the first signal to the end of the process: the drain, the client's own end, the open requests.
+const DEADLINE: Duration = Duration::from_secs(25);
 
 /// Starts to watch. The receiver hears once what it was.
 ///
@@ -44,6 +50,21 @@ fn wait_for_end(closed: &mpsc::Sender<()>) {
     let _ending = closed.blocking_send(());
 }
 
+/// Whatever hangs, the process ends. On a thread of its own: the runtime may be what hangs.
+fn end_at_the_latest() {
+    let watchdog = std::thread::Builder::new().name("deadline".to_owned()).stack_size(64 * 1024);
+    let started = watchdog.spawn(|| {
+        let end = Instant::now() + DEADLINE;
+        while let Some(left) = end.checked_duration_since(Instant::now()) {
+            std::thread::park_timeout(left);
+        }
+        std::process::exit(EXIT_STUCK);
+    });
+    if let Err(error) = started {
+        tracing::warn!(%error, "nothing ends this process if its stop hangs");
+    }
+}
+
 async fn listen(
     mut terminate: Signal,
     mut interrupt: Signal,
@@ -56,6 +77,7 @@ async fn listen(
         Some(()) = stdin_closed.recv() => "stdin closed",
     };
     let _running = first.send(why);
+    end_at_the_latest();
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

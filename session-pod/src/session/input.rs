@@ -76,17 +76,16 @@ fn wiped(state: &mut State, result: Result<(), Reason>, now: u64) -> Vec<Effect>
     }
 }
 
+/// The client says nothing of a handshake that fails; that it dials again does.
+const NO_LOGIN: &str = "the server was reached but the connection came to nothing: its Noise certificate was refused, or \
+                        WhatsApp's current client version could not be asked for (pin one with WAREST_CLIENT_VERSION); trying again";
+
 fn heard(state: &mut State, signal: Signal, now: u64) -> Vec<Effect> {
+    if !matches!(signal, Signal::Dialing | Signal::Transmitted { .. }) {
+        state.dialing = false;
+    }
     match signal {
-        Signal::Dialing => {
-            if state.connected {
-                lost(
-                    state,
-                    reason("connection_lost", "the connection to WhatsApp is gone; reconnecting"),
-                    now,
-                );
-            }
-        }
+        Signal::Dialing => dialing(state, now),
         Signal::Disconnected(why) => lost(state, why, now),
         Signal::Qr { qr, valid_ms } => return show_qr(state, qr, valid_ms, now),
         Signal::QrExhausted => {
@@ -117,6 +116,16 @@ fn heard(state: &mut State, signal: Signal, now: u64) -> Vec<Effect> {
         }
     }
     Vec::new()
+}
+
+/// A connection is opened: the one before is gone, or came to nothing.
+fn dialing(state: &mut State, now: u64) {
+    if state.connected {
+        lost(state, reason("connection_lost", "the connection to WhatsApp is gone; reconnecting"), now);
+    }
+    if std::mem::replace(&mut state.dialing, true) {
+        state.reason = Some(reason("connection_failed", NO_LOGIN));
+    }
 }
 
 fn lost(state: &mut State, why: Reason, now: u64) {

@@ -51,6 +51,8 @@ pub(crate) struct State {
     pub engine: Engine,
     /// Whether the client is logged in right now.
     pub connected: bool,
+    /// A connection was opened and nothing has come of it yet.
+    pub dialing: bool,
     /// The credentials of a paired session are gone.
     pub credentials_lost: bool,
     /// Whether `session_open` was announced since the last terminal state.
@@ -104,6 +106,7 @@ impl State {
             storage: Storage::Writable,
             engine: Engine::Off,
             connected: false,
+            dialing: false,
             credentials_lost: false,
             announced: false,
             stop_at: None,

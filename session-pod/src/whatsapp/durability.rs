@@ -1,9 +1,14 @@
 //! Commits every inbound message to the session's own store before WhatsApp is told that we have it.
 //!
 //! Runs inside the client's receive path: it looks numbers up and writes to the store, and sends nothing.
+//!
+//! whatsapp-rust 0.7.0 writes a session's new ratchet key some 25 ms after a message brought it. A send in between publishes
+//! that key; a crash before it is written then leaves a session that cannot read the answers. So the hook, which holds the
+//! sender's session, has the keys written before it lets go.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use whatsapp_rust::types::events::InboundMessage;
 use whatsapp_rust::{Client, InboundDurabilityHook, anyhow, async_trait};
@@ -14,12 +19,18 @@ use crate::session::now_ms;
 use crate::session::state::Input;
 use crate::store::{Inbound, Store};
 
+/// How long the keys may take to be written before the message is let through. Only a client that is still draining its
+/// offline queue makes it wait: it writes them itself.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// The hook.
 pub(super) struct CommitInbound {
     /// Where to.
     pub(super) store: Arc<Store>,
     /// Whether `ping` is answered right now.
     pub(super) auto_reply: Arc<AtomicBool>,
+    /// Whether the client is past its offline queue.
+    pub(super) live: Arc<AtomicBool>,
     /// Who hears of answers that wait, and of a store that fails.
     pub(super) reporter: Reporter,
 }
@@ -32,9 +43,18 @@ impl InboundDurabilityHook for CommitInbound {
         for item in batch {
             rows.extend(row(&client, item, auto_reply).await);
         }
-        if rows.is_empty() {
-            return Ok(());
+        if !rows.is_empty() {
+            self.commit(rows).await?;
         }
+        if self.live.load(Ordering::Acquire) {
+            flush(client).await;
+        }
+        Ok(())
+    }
+}
+
+impl CommitInbound {
+    async fn commit(&self, rows: Vec<Inbound>) -> anyhow::Result<()> {
         let count = rows.len();
         let store = Arc::clone(&self.store);
         match tokio::task::spawn_blocking(move || store.receive(&rows, now_ms())).await? {
@@ -51,6 +71,16 @@ impl InboundDurabilityHook for CommitInbound {
                 Err(error.into())
             }
         }
+    }
+}
+
+/// Has the client write its keys. A task of its own, so that running out of time breaks nothing off.
+async fn flush(client: Arc<Client>) {
+    let flushing = tokio::spawn(async move { client.flush_pending_signal_state().await });
+    match tokio::time::timeout(FLUSH_TIMEOUT, flushing).await {
+        Ok(Ok(Ok(()))) => {}
+        Ok(Ok(Err(error))) => tracing::warn!(%error, "the client's keys could not be written yet"),
+        Ok(Err(_)) | Err(_) => tracing::warn!("the client takes long to write its keys"),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Builds a client of the protocol library and runs it until it ends or is stopped. Each is used once.
 
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -237,7 +237,9 @@ async fn build(
     let backend = SqliteStore::with_config(&path.to_string_lossy(), settings)
         .await
         .map_err(|error| broken("open the credentials", &error))?;
+    let live = Arc::new(AtomicBool::new(false));
     let dialer = Dialer {
+        live: Arc::clone(&live),
         url: config.url,
         tls: Arc::clone(&config.tls),
         proxy: config.proxy.clone(),
@@ -245,7 +247,12 @@ async fn build(
     };
     let device =
         DevicePropsOverride::new().with_os(config.device_name).with_platform_type(PlatformType::CHROME);
-    let hook = CommitInbound { store, auto_reply: config.auto_reply, reporter: reporter.clone() };
+    let hook = CommitInbound {
+        store,
+        auto_reply: config.auto_reply,
+        live: Arc::clone(&live),
+        reporter: reporter.clone(),
+    };
     let builder = Bot::builder()
         .with_backend(backend)
         .with_transport_factory(dialer)
@@ -259,7 +266,7 @@ async fn build(
         None => builder,
     };
     let bot = builder.build().await.map_err(|error| broken("build the client", &error))?;
-    let listener = Listener { client: Arc::downgrade(&bot.client()), reporter };
+    let listener = Listener { client: Arc::downgrade(&bot.client()), live, reporter };
     bot.client().subscribe_handler(Arc::new(listener)).detach();
     let _only_once = client.set(bot.client());
     Ok(bot.spawn())
@@ -287,11 +294,15 @@ async fn run(mut handle: BotHandle, mut stopped: watch::Receiver<bool>) {
 /// Hears the client's events. Runs on the client's own path: only translates and passes on.
 struct Listener {
     client: std::sync::Weak<Client>,
+    live: Arc<AtomicBool>,
     reporter: Reporter,
 }
 
 impl EventHandler for Listener {
     fn handle_event(&self, event: Arc<Event>) {
+        if let Event::Connected(_) = &*event {
+            self.live.store(true, Ordering::Release);
+        }
         let me = || self.client.upgrade().and_then(|client| me(&client));
         if let Some(signal) = events::signal(&event, now_ms(), me) {
             self.reporter.tell(signal);

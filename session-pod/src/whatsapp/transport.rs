@@ -1,6 +1,7 @@
 //! Opens WhatsApp's websocket for the client: straight or through a proxy, then TLS, then the upgrade. Says how it goes.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::http::{HeaderValue, Uri, header};
 use rustls::ClientConfig;
@@ -26,6 +27,8 @@ pub(super) struct Dialer {
     pub(super) tls: Arc<ClientConfig>,
     /// Proxy.
     pub(super) proxy: Option<Url>,
+    /// Whether the client is past its offline queue: not on a new connection.
+    pub(super) live: Arc<AtomicBool>,
     /// Who hears how it goes.
     pub(super) reporter: Reporter,
 }
@@ -71,6 +74,7 @@ impl TransportFactory for Dialer {
     async fn create_transport(
         &self,
     ) -> whatsapp_rust::anyhow::Result<(Arc<dyn Transport>, Receiver<TransportEvent>)> {
+        self.live.store(false, Ordering::Release);
         self.reporter.tell(Signal::Dialing);
         match self.open().await {
             Ok(opened) => Ok(opened),

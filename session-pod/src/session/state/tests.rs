@@ -260,6 +260,17 @@ fn dialing_while_open_is_a_lost_connection() {
 }
 
 #[test]
+fn a_connection_that_comes_to_nothing_is_told_when_the_next_is_opened() {
+    let scene = Scene::boot(found(paired(), true)).hears(Signal::Dialing);
+    assert_eq!(scene.state.reason, None);
+    let scene = scene.hears(Signal::Dialing);
+    scene.is(S::Starting).because("connection_failed");
+    let open =
+        scene.hears(Signal::Connected(me())).hears(Signal::Disconnected(reason("connection_lost", "")));
+    open.hears(Signal::Dialing).is(S::Reconnecting).because("connection_lost");
+}
+
+#[test]
 fn a_client_that_cannot_be_built_is_tried_again_more_and_more_slowly() {
     let broken = || Signal::Broken { reason: reason("client_failed", ""), passing: true };
     let scene = Scene::boot(found(paired(), true)).hears(broken());
