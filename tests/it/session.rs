@@ -20,7 +20,7 @@ async fn pairs_by_link_code() {
     let code = pod.post(routes::PAIRING_CODE, &json!({"phone": format!("+{}", phone.number)})).await.ok();
     let code: PairingCode = serde_json::from_value(code).unwrap();
     assert_eq!(code.code.replace('-', "").len(), 8);
-    phone.link_code("AAAA1111").await.error(400, "wrong_code");
+    phone.link_code("AAAA1111").await.error(409, "not_linked");
     phone.link_code(&code.code).await.ok();
     let status = pod.reaches(SessionState::Open).await;
     assert_eq!(status.me.unwrap().id, format!("{}@s.whatsapp.net", phone.number));
