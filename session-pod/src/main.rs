@@ -37,7 +37,7 @@ fn main() -> ExitCode {
         // Whoever reads our log may die before us: a line that cannot be written is dropped, and never a panic.
         .log_internal_errors(false)
         .init();
-    std::panic::set_hook(Box::new(end_on_panic));
+    std::panic::set_hook(Box::new(signals::end_on_panic));
     let directory = match lock::lock(&config.data_dir) {
         Ok(lock) => lock,
         Err(error) => {
@@ -63,12 +63,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// A bug ends the process, in every build: nothing may run on without the task that broke. The message may name a number.
-fn end_on_panic(bug: &std::panic::PanicHookInfo<'_>) {
-    tracing::error!(place = bug.location().map(ToString::to_string), "a bug ends this process");
-    std::process::exit(1);
 }
 
 /// One thread runs everything; a few more come and go for the store.

@@ -1,4 +1,4 @@
-//! What asks the process to stop: SIGTERM, SIGINT, or stdin that closes. A second signal ends it at once.
+//! What asks the process to stop: SIGTERM, SIGINT, or stdin that closes. A second signal ends it at once; so does a bug.
 
 use std::io::Read as _;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
-/// Exit code of a process whose stop hung.
+/// Exit code of a process whose stop hung, or that found a bug in itself.
 const EXIT_STUCK: i32 = 1;
 /// Exit code of a process that was told twice.
 const EXIT_AT_ONCE: i32 = 130;
@@ -34,6 +34,12 @@ pub(crate) fn watch(stdin: bool) -> anyhow::Result<oneshot::Receiver<&'static st
     let (first, heard) = oneshot::channel();
     tokio::spawn(listen(terminate, interrupt, stdin_closed, first));
     Ok(heard)
+}
+
+/// A bug ends the process, in every build: nothing may run on without the task that broke. The message may name a number.
+pub(crate) fn end_on_panic(bug: &std::panic::PanicHookInfo<'_>) {
+    tracing::error!(place = bug.location().map(ToString::to_string), "a bug ends this process");
+    std::process::exit(EXIT_STUCK);
 }
 
 fn wait_for_end(closed: &mpsc::Sender<()>) {

@@ -24,6 +24,7 @@ use crate::store::{Inbound, Store};
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The hook.
+#[derive(Clone)]
 pub(super) struct CommitInbound {
     /// Where to.
     pub(super) store: Arc<Store>,
@@ -38,14 +39,7 @@ pub(super) struct CommitInbound {
 #[async_trait]
 impl InboundDurabilityHook for CommitInbound {
     async fn on_messages(&self, client: Arc<Client>, batch: &[InboundMessage]) -> anyhow::Result<()> {
-        let auto_reply = self.auto_reply.load(Ordering::Relaxed);
-        let mut rows = Vec::new();
-        for item in batch {
-            rows.extend(row(&client, item, auto_reply).await);
-        }
-        if !rows.is_empty() {
-            self.commit(rows).await?;
-        }
+        self.take(&client, batch).await?;
         if self.live.load(Ordering::Acquire) {
             flush(client).await;
         }
@@ -54,6 +48,17 @@ impl InboundDurabilityHook for CommitInbound {
 }
 
 impl CommitInbound {
+    /// Commits what is an event. Called by the hook, and for messages that come past it: the phone's own copies of what could
+    /// not be decrypted.
+    pub(super) async fn take(&self, client: &Client, batch: &[InboundMessage]) -> anyhow::Result<()> {
+        let auto_reply = self.auto_reply.load(Ordering::Relaxed);
+        let mut rows = Vec::new();
+        for item in batch {
+            rows.extend(row(client, item, auto_reply).await);
+        }
+        if rows.is_empty() { Ok(()) } else { self.commit(rows).await }
+    }
+
     async fn commit(&self, rows: Vec<Inbound>) -> anyhow::Result<()> {
         let count = rows.len();
         let store = Arc::clone(&self.store);

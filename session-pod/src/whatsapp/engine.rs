@@ -259,14 +259,14 @@ async fn build(
         .with_http_client(BoundedHttp::new(config.tls, config.proxy))
         .with_runtime(TokioRuntime)
         .with_device_props(device)
-        .with_inbound_durability_hook(hook)
+        .with_inbound_durability_hook(hook.clone())
         .skip_history_sync();
     let builder = match config.client_version {
         Some(version) => builder.with_version(version),
         None => builder,
     };
     let bot = builder.build().await.map_err(|error| broken("build the client", &error))?;
-    let listener = Listener { client: Arc::downgrade(&bot.client()), live, reporter };
+    let listener = Listener { client: Arc::downgrade(&bot.client()), hook, live, reporter };
     bot.client().subscribe_handler(Arc::new(listener)).detach();
     let _only_once = client.set(bot.client());
     Ok(bot.spawn())
@@ -294,6 +294,7 @@ async fn run(mut handle: BotHandle, mut stopped: watch::Receiver<bool>) {
 /// Hears the client's events. Runs on the client's own path: only translates and passes on.
 struct Listener {
     client: std::sync::Weak<Client>,
+    hook: CommitInbound,
     live: Arc<AtomicBool>,
     reporter: Reporter,
 }
@@ -302,6 +303,14 @@ impl EventHandler for Listener {
     fn handle_event(&self, event: Arc<Event>) {
         if let Event::Connected(_) = &*event {
             self.live.store(true, Ordering::Release);
+        }
+        if let Event::Messages(batch) = &*event
+            && !batch.hook_committed
+            && let Some(client) = self.client.upgrade()
+        {
+            let (hook, messages) = (self.hook.clone(), Arc::clone(&batch.messages));
+            // A store that fails is reported by the hook itself.
+            tokio::spawn(async move { hook.take(&client, &messages).await });
         }
         let me = || self.client.upgrade().and_then(|client| me(&client));
         if let Some(signal) = events::signal(&event, now_ms(), me) {
@@ -320,6 +329,7 @@ impl EventHandler for Listener {
             EventKind::PairPasskeyConfirmation,
             EventKind::PairPasskeyError,
             EventKind::Connected,
+            EventKind::Messages,
             EventKind::Disconnected,
             EventKind::LoggedOut,
             EventKind::StreamReplaced,
