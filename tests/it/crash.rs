@@ -16,7 +16,7 @@ const KILLS: u32 = 50;
 const SEED: u64 = 0x5eed_2026_1122;
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// A small generator (SplitMix64), so that a run can be repeated from its printed seed.
+/// A small generator (`SplitMix64`), so that a run can be repeated from its printed seed.
 struct Random(u64);
 
 impl Random {

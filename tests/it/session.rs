@@ -167,10 +167,10 @@ async fn status_waits_for_a_change_and_events_are_streamed_again() {
     friend.send(&phone.number, "first").await;
     let first = pod.receives("first").await;
     let before = pod.status().await;
-    let waiting = pod.request(Method::GET, &format!("{}?since={}&wait=60", routes::STATUS, before.revision));
-    let waiting = tokio::spawn(system_tests::http::send(waiting));
+    let poll = pod.request(Method::GET, &format!("{}?since={}&wait=60", routes::STATUS, before.revision));
+    let poll = tokio::spawn(system_tests::http::send(poll));
     rig.fault(&json!({"kind": "stream_error", "number": phone.number, "code": 503, "count": 1})).await;
-    let changed: SessionStatus = serde_json::from_value(waiting.await.unwrap().ok()).unwrap();
+    let changed: SessionStatus = serde_json::from_value(poll.await.unwrap().ok()).unwrap();
     assert!(changed.revision > before.revision);
 
     let request = pod.request(Method::GET, &format!("{}?after=0", routes::EVENTS));
@@ -187,7 +187,7 @@ async fn status_waits_for_a_change_and_events_are_streamed_again() {
         pod.reaches(SessionState::Open).await;
         friend.send(&phone.number, "second").await;
     };
-    tokio::time::timeout(Duration::from_secs(60), async { tokio::join!(reading, writing) }).await.unwrap();
+    tokio::time::timeout(Duration::from_mins(1), async { tokio::join!(reading, writing) }).await.unwrap();
     assert!(text.contains("event: message_received") || text.contains("event:message_received"), "{text}");
 }
 
@@ -215,7 +215,7 @@ async fn works_over_tls_with_an_extra_ca() {
     let folder = tempfile::TempDir::new().unwrap();
     let ca = folder.path().join("ca.pem");
     std::fs::write(&ca, rig.simulator().ca_pem()).unwrap();
-    let wss = rig.simulator().wss_url().to_string();
+    let wss = rig.simulator().wss_url();
     assert!(wss.starts_with("wss://"));
     let pod = Pod::start_with(&wss, &[("WAREST_EXTRA_CA", ca.to_str().unwrap())]).await;
     let phone = rig.phone().await;

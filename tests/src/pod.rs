@@ -206,9 +206,9 @@ impl Pod {
     /// Waits until the log holds an inbound message with this text.
     pub async fn receives(&self, text: &str) -> session_api::InboundMessage {
         eventually("an inbound message", || async {
-            self.log(0).await.into_iter().find_map(|event| match event.data {
-                EventData::MessageReceived(message) if message.text.as_deref() == Some(text) => Some(message),
-                _ => None,
+            self.log(0).await.into_iter().find_map(|event| {
+                let EventData::MessageReceived(message) = event.data else { return None };
+                (message.text.as_deref() == Some(text)).then_some(message)
             })
         })
         .await

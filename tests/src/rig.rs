@@ -47,7 +47,7 @@ impl Rig {
     /// When it cannot start.
     pub async fn start_with(config: Config) -> Self {
         let simulator = Simulator::start(config).await.expect("the simulator starts");
-        let (control, ws) = (simulator.control_url().to_string(), simulator.ws_url().to_string());
+        let (control, ws) = (simulator.control_url(), simulator.ws_url());
         Self { control, ws, server: Server::Inside(simulator) }
     }
 
