@@ -64,7 +64,8 @@ async function scan({ not, ref }) {
     const code = jsQR(new Uint8ClampedArray(data), width, height);
     if (code?.data && code.data !== not) return emit('done', { ref, qr: code.data });
   }
-  throw new Error('no QR code can be read on the page');
+  const images = await page.locator('img').evaluateAll((all) => all.map((image) => image.outerHTML.slice(0, 300)));
+  throw new Error(`no QR code can be read on the page, which says: ${await page.innerText('body')} ${images.join(' ')}`);
 }
 
 async function screenshot({ path, ref }) {
