@@ -88,7 +88,7 @@ impl Process {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// Waits until `file` is there and gives its text.
+    /// Waits until `file`, which the program writes atomically, is there and gives its text.
     ///
     /// # Panics
     /// When the process ends before, or the deadline passes; shows what it printed.
@@ -99,7 +99,7 @@ impl Process {
             if let Ok(Some(status)) = child.borrow_mut().try_wait() {
                 panic!("it ended with {status}:\n{}", std::fs::read_to_string(log).unwrap_or_default());
             }
-            std::fs::read_to_string(file).ok().filter(|text| text.ends_with('\n'))
+            std::fs::read_to_string(file).ok().filter(|text| !text.is_empty())
         })
         .await
         .trim()
