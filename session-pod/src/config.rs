@@ -22,8 +22,8 @@ pub(crate) const VERSION: &str = if SIMULATOR_BUILD {
     env!("CARGO_PKG_VERSION")
 };
 
-/// What is logged unless it is said. The protocol library names numbers and codes below `error`.
-const DEFAULT_LOG: &str = "error,session_pod=info";
+/// What is logged unless it is said. The protocol library names numbers and codes below `error`, its Signal part at `error` too.
+const DEFAULT_LOG: &str = "error,session_pod=info,wacore_libsignal=off";
 
 /// WhatsApp's client version that a simulator build announces when none is given.
 const SIMULATOR_CLIENT_VERSION: ClientVersion = (2, 3000, 1_023_000_000);

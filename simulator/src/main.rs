@@ -11,6 +11,9 @@ use simulator::{Config, Simulator};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+/// What is logged unless `RUST_LOG` says. The Signal library names numbers at `error`.
+const DEFAULT_LOG: &str = "info,wacore_libsignal=off";
+
 /// A WhatsApp server to develop and test against.
 #[derive(Debug, Parser)]
 #[command(version)]
@@ -43,8 +46,13 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        // Whoever reads the log may die first: a line that cannot be written is dropped, and never a panic.
+        .log_internal_errors(false)
+        .init();
     let Arguments {
         mut control_listen,
         port,
