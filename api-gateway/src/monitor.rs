@@ -65,6 +65,8 @@ struct Known {
     /// The last event of its log that was told.
     cursor: Option<u64>,
     last: Option<PublicStatus>,
+    /// The last status that was told before the session began to be deleted: listeners hear of the deletion, not of its steps.
+    parting: Option<PublicStatus>,
     id: Option<SessionName>,
 }
 
@@ -125,6 +127,23 @@ impl Monitor {
     pub fn pairing_code(&self, uid: &str) -> Option<PairingCode> {
         let code = self.known().get(uid)?.pairing_code.clone()?;
         (code.expires_at > now_ms()).then_some(code)
+    }
+
+    /// A session is about to be deleted: from here on listeners hear only that.
+    pub fn part(&self, uid: &str) {
+        let mut known = self.known();
+        let known = known.entry(uid.to_owned()).or_default();
+        known.parting = Some(known.last.unwrap_or(PublicStatus::Starting));
+    }
+
+    /// A session was not deleted after all: listeners hear how it is now.
+    pub async fn stay(&self, record: &SessionRecord) {
+        if let Some(known) = self.known().get_mut(&record.uid)
+            && let Some(before) = known.parting.take()
+        {
+            known.last = Some(before);
+        }
+        self.publish(record).await;
     }
 
     /// Remembers a pairing code.
@@ -189,15 +208,19 @@ impl Monitor {
     /// Tells the session's status, if it is another one than before.
     async fn publish(&self, record: &SessionRecord) {
         let now = self.view(record);
-        let before = {
+        let (before, parting) = {
             let mut known = self.known();
             let known = known.entry(record.uid.clone()).or_default();
             known.id.get_or_insert_with(|| record.id.clone());
-            known.last.replace(now.status)
+            let before = known.last.replace(now.status).unwrap_or(PublicStatus::Starting);
+            if before.is_ended() && !now.status.is_ended() {
+                // It was made again so soon that nobody saw it gone.
+                known.parting = None;
+            }
+            (before, known.parting.is_some())
         };
         self.changes.send_modify(|count| *count += 1);
-        let before = before.unwrap_or(PublicStatus::Starting);
-        if before != now.status {
+        if before != now.status && !parting {
             tracing::info!(session = %record.id, status = %now.status, "a session's status changed");
             self.tell(&record.id, &record.uid, News::Status { before, now }).await;
         }

@@ -5,10 +5,15 @@ use std::path::Path;
 use session_api::SessionStatus;
 
 use super::*;
+use crate::directory::Runtime;
 use crate::directory::local::store::Store;
 use crate::directory::local::{LocalDirectory, LocalSettings};
 
 fn monitor(folder: &Path) -> Arc<Monitor> {
+    with_listener(folder).0
+}
+
+fn with_listener(folder: &Path) -> (Arc<Monitor>, mpsc::Receiver<Told>) {
     let settings = LocalSettings {
         program: folder.join("none"),
         environment: Vec::new(),
@@ -18,7 +23,23 @@ fn monitor(folder: &Path) -> Arc<Monitor> {
         on_exit: Arc::new(|| ()),
     };
     let directory = LocalDirectory::open(Store::open(folder).unwrap(), settings).unwrap();
-    Monitor::new(Arc::new(directory), PodClient::new().unwrap()).0
+    Monitor::new(Arc::new(directory), PodClient::new().unwrap())
+}
+
+fn record(runtime: Runtime) -> SessionRecord {
+    let (id, owner) = ("shop".parse().unwrap(), "admin".to_owned());
+    SessionRecord { id, uid: "uid".to_owned(), owner, label: None, webhook: None, created_at: None, runtime }
+}
+
+/// What was told, in short.
+fn heard_by(listener: &mut mpsc::Receiver<Told>) -> Vec<String> {
+    let told = std::iter::from_fn(|| listener.try_recv().ok());
+    told.map(|told| match told.news {
+        News::Status { before, now } => format!("{before} -> {}", now.status),
+        News::Event(_) => "event".to_owned(),
+        News::Deleted => "deleted".to_owned(),
+    })
+    .collect()
 }
 
 fn status(writer_epoch: u64, revision: u64, last_event: u64) -> SessionStatus {
@@ -87,4 +108,35 @@ async fn a_pairing_code_is_kept_until_it_ends() {
     assert!(monitor.pairing_code("uid").is_some());
     monitor.hear(&id, status(1, 1, 0)).await;
     assert!(monitor.pairing_code("uid").is_none(), "the session is open");
+}
+
+#[tokio::test]
+async fn a_deletion_is_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (monitor, mut listener) = with_listener(folder.path());
+    monitor.publish(&record(Runtime::Starting { since: 0 })).await;
+    monitor.part("uid");
+    monitor.publish(&record(Runtime::Stopped { since: 1 })).await;
+    monitor.forget_others(&[]).await;
+    assert_eq!(heard_by(&mut listener), ["deleted"]);
+}
+
+#[tokio::test]
+async fn a_deletion_that_failed_or_was_undone_silences_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (monitor, mut listener) = with_listener(folder.path());
+    let (starting, stopped) = (Runtime::Starting { since: 0 }, Runtime::Stopped { since: 1 });
+    monitor.publish(&record(starting.clone())).await;
+    monitor.part("uid");
+    monitor.publish(&record(stopped.clone())).await;
+    monitor.stay(&record(stopped.clone())).await;
+    assert_eq!(heard_by(&mut listener), ["starting -> suspended"], "the disk refused");
+    monitor.part("uid");
+    monitor.publish(&record(starting)).await;
+    monitor.publish(&record(stopped)).await;
+    assert_eq!(
+        heard_by(&mut listener),
+        ["suspended -> starting", "starting -> suspended"],
+        "made again at once"
+    );
 }

@@ -10,8 +10,8 @@ use utoipa::{IntoParams, ToSchema};
 use super::lifecycle;
 use super::sessions::directory_error;
 use crate::app::AppState;
-use crate::directory::Volume;
-use crate::error::ApiResult;
+use crate::directory::{SessionRecord, Volume};
+use crate::error::{ApiError, ApiResult};
 use crate::extract::{OwnSession, Query};
 use crate::openapi::ErrorAnswer;
 use crate::session_name::SessionName;
@@ -42,7 +42,7 @@ pub struct DeleteQuery {
 }
 
 /// What a deletion did, after the session's process has ended.
-#[derive(Debug, Default, Serialize, ToSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeleteSteps {
     /// The device was removed from the account. False if it was not asked for or the session was not connected: then the
@@ -84,19 +84,31 @@ pub async fn delete(
     OwnSession(session): OwnSession,
     Query(DeleteQuery { mode }): Query<DeleteQuery>,
 ) -> ApiResult<axum::Json<Deleted>> {
+    // Once begun it is carried out, whether or not the caller still waits.
+    let done = tokio::spawn(async move { remove(&state, &session, mode).await });
+    done.await.map_err(|_| ApiError::Internal)?.map(axum::Json)
+}
+
+async fn remove(state: &AppState, session: &SessionRecord, mode: DeleteMode) -> ApiResult<Deleted> {
     let (id, directory) = (session.id.clone(), &state.directory);
-    let mut steps = DeleteSteps::default();
-    if matches!(mode, DeleteMode::Creds | DeleteMode::All) {
-        steps.logged_out = lifecycle::log_out_if_possible(&state, &session).await;
-        steps.credentials_removed = true;
+    let leaves = matches!(mode, DeleteMode::Meta | DeleteMode::All);
+    if leaves {
+        state.monitor.part(&session.uid);
     }
-    match mode {
+    let wipes = matches!(mode, DeleteMode::Creds | DeleteMode::All);
+    let logged_out = wipes && lifecycle::log_out_if_possible(state, session).await;
+    let done = match mode {
         DeleteMode::Runtime => directory.suspend(&id).await.map(drop),
         DeleteMode::Creds => directory.wipe(&id).await.map(drop),
         DeleteMode::Meta => directory.delete(&id, Volume::ByPolicy).await,
         DeleteMode::All => directory.delete(&id, Volume::Remove).await,
+    };
+    if let Err(error) = done {
+        if let Some(session) = directory.get(&id).filter(|_| leaves) {
+            state.monitor.stay(&session).await;
+        }
+        return Err(directory_error(error));
     }
-    .map_err(directory_error)?;
-    steps.resource_removed = matches!(mode, DeleteMode::Meta | DeleteMode::All);
-    Ok(axum::Json(Deleted { ok: true, id, mode, steps }))
+    let steps = DeleteSteps { logged_out, credentials_removed: wipes, resource_removed: leaves };
+    Ok(Deleted { ok: true, id, mode, steps })
 }

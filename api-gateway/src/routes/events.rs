@@ -61,7 +61,8 @@ pub struct EventPage {
         (status = 200, body = EventPage),
         (status = 400, body = ErrorAnswer, description = "`invalid_query`"),
         (status = 404, body = ErrorAnswer, description = "`session_not_found`"),
-        (status = 409, body = ErrorAnswer, description = "`session_not_open`: the session has no process"),
+        (status = 409, body = ErrorAnswer, description = "`session_not_open`: a session without a process (suspended, failed, starting) cannot read its log: \
+            start it and ask again; nothing in the log is lost"),
         (status = 503, body = ErrorAnswer, description = "`session_unavailable`"),
     ),
 )]

@@ -5,6 +5,7 @@
 
 const MAX_LINES = 500;
 const REFRESH_MS = 3000;
+const AGAIN_MS = 500;
 const $ = (selector, root = document) => root.querySelector(selector);
 const cards = new Map();
 /** What became of messages whose send has not been answered yet: message id → status. */
@@ -13,6 +14,7 @@ let base = location.origin;
 let key = '';
 let socket = null;
 let refreshing = 0;
+let lost = false;
 
 $('#base').value = base;
 
@@ -62,7 +64,7 @@ onSubmit($('#sign-in'), async () => {
   $('#who').textContent = 'Signed in';
   $('#create').hidden = false;
   listen();
-  refreshing = setInterval(() => refresh().catch(say), REFRESH_MS);
+  refreshing = setInterval(pulse, REFRESH_MS);
 });
 
 onSubmit($('#create'), async () => {
@@ -83,9 +85,24 @@ function signOut() {
   $('#empty').hidden = true;
 }
 
+/** Keeps the page up to date; while that fails it says so, and shows no code that may have passed. */
+async function pulse() {
+  try {
+    await refresh();
+    if (lost) say(null);
+    lost = false;
+  } catch (error) {
+    lost = true;
+    say(error);
+    cards.forEach(hidePicture);
+  }
+}
+
 /** Brings the list up to date: adds, removes and changes cards, and joins the rooms of new ones. */
 async function refresh() {
+  const asked = key;
   const { items } = await call('GET', '/api/sessions');
+  if (key !== asked) return;
   const ids = new Set(items.map((session) => session.id));
   for (const [id, card] of cards) {
     if (!ids.has(id)) {
@@ -142,7 +159,7 @@ function makeCard(id) {
     $('.code output', element).textContent = code;
   });
   $('#sessions').append(element);
-  return { element, qr: '', status: '' };
+  return { element, asked: 0, shown: 0 };
 }
 
 async function perform(id, what) {
@@ -166,31 +183,37 @@ function show(id, { status, me, lastError }) {
   reason.textContent = lastError?.message ?? '';
   reason.hidden = !lastError;
   $('.pairing', element).hidden = status !== 'qr';
-  if (status === 'qr') {
-    if (card.status !== 'qr' || !card.qr) showQr(id);
-  } else {
-    hideQr(card);
-  }
-  card.status = status;
+  if (status === 'qr') showQr(id);
+  else hideQr(card);
 }
 
-/** Shows the code that waits now. */
+/** Shows the code that waits now: with every refresh, and as soon as a new one is told. An answer to an older question changes nothing. */
 async function showQr(id) {
   const card = cards.get(id);
   if (!card) return;
+  const question = ++card.asked;
   const answer = await call('GET', `/api/sessions/${id}/qr`).catch(() => null);
-  if (!answer || card.element.dataset.status !== 'qr') return;
-  card.qr = answer.qr;
+  if (question < card.shown || card.element.dataset.status !== 'qr') return;
+  card.shown = question;
+  if (!answer) {
+    hidePicture(card);
+    if (question === card.asked) setTimeout(() => question === card.asked && showQr(id), AGAIN_MS);
+    return;
+  }
   const picture = $('.qr', card.element);
-  picture.src = answer.dataUrl;
+  if (picture.src !== answer.dataUrl) picture.src = answer.dataUrl;
   picture.hidden = false;
 }
 
-function hideQr(card) {
-  card.qr = '';
-  const picture = $('.qr', card.element);
+function hidePicture({ element }) {
+  const picture = $('.qr', element);
   picture.removeAttribute('src');
   picture.hidden = true;
+}
+
+function hideQr(card) {
+  card.shown = ++card.asked;
+  hidePicture(card);
   $('.code output', card.element).textContent = '';
 }
 

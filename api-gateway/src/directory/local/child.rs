@@ -11,6 +11,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
+use tracing::Level;
 
 use super::backoff::Exit;
 use crate::session_name::SessionName;
@@ -101,16 +102,32 @@ fn exit(status: ExitStatus) -> Exit {
     status.code().map_or_else(|| Exit::Signal(status.signal().unwrap_or_default()), Exit::Code)
 }
 
-/// Passes lines on to our own log, with the session's name.
+/// Passes lines on to our own log, with the session's name and one time and level: ours has them too.
 fn forward(output: Option<impl AsyncRead + Unpin + Send + 'static>, id: &SessionName) {
     let Some(output) = output else { return };
     let id = id.clone();
     tokio::spawn(async move {
         let mut reader = BufReader::new(output);
         while let Ok(Some(line)) = next_line(&mut reader).await {
-            tracing::info!(target: "session_pod", session = %id, "{line}");
+            match meant(&line) {
+                (Level::ERROR, text) => tracing::error!(target: "session", session = %id, "{text}"),
+                (Level::WARN, text) => tracing::warn!(target: "session", session = %id, "{text}"),
+                // How much a session tells below that is its own setting, and is not filtered twice.
+                (_, text) => tracing::info!(target: "session", session = %id, "{text}"),
+            }
         }
     });
+}
+
+/// A line's level, and the line without its time and level. A line of another form is passed on whole.
+fn meant(line: &str) -> (Level, &str) {
+    let dated = || {
+        let (time, rest) = line.split_once(' ')?;
+        let (level, text) = rest.trim_start().split_once(' ')?;
+        let is_time = time.starts_with(|first: char| first.is_ascii_digit()) && time.ends_with('Z');
+        Some((level.parse().ok().filter(|_| is_time)?, text))
+    };
+    dated().unwrap_or((Level::INFO, line))
 }
 
 /// The next line, cut at [`LONGEST_LINE`] bytes; none at the end.
@@ -156,6 +173,16 @@ mod tests {
             lines.push(line);
         }
         assert_eq!(lines, ["one", "", &long[..LONGEST_LINE], "last"]);
+    }
+
+    #[test]
+    fn a_line_has_one_time_and_level() {
+        let line = "2026-11-22T17:59:00.123456Z  WARN session_pod::app: slow disk=full";
+        assert_eq!(meant(line), (Level::WARN, "session_pod::app: slow disk=full"));
+        for other in ["thread 'main' panicked at src/x.rs:1:1:", "", "2026-11-22T17:59:00Z later", "7 INFO a"]
+        {
+            assert_eq!(meant(other), (Level::INFO, other));
+        }
     }
 
     #[tokio::test]
