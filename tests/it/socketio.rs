@@ -107,3 +107,20 @@ async fn a_session_is_followed_from_qr_to_closed() {
     assert_eq!(closed["sessionId"], "shop");
     rig.nothing_unknown().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deleted_session_closes_once() {
+    let rig = Rig::start().await;
+    let gateway = Gateway::start(&rig.ws_url()).await;
+    create(&gateway, USER, "shop").await;
+    let mut client = SocketIo::connected(&gateway, USER).await;
+    assert_eq!(client.join(&json!("shop")).await["ok"], true);
+    rig.phone().await.scan(&gateway.qr("shop").await).await;
+    client.emitted("ready", |_| true).await;
+    gateway.call(USER, Method::DELETE, "/api/sessions/shop?mode=all", &Value::Null).await.ok();
+    let closed = client.emitted("closed", |_| true).await;
+    assert_eq!((&closed["sessionId"], &closed["reason"]), (&json!("shop"), &json!("deleted")));
+    // An acknowledgement comes after whatever was emitted before it.
+    assert_eq!(client.join(&json!("shop")).await["ok"], false, "it is gone");
+    assert!(!client.others().contains(&"closed".to_owned()), "{:?}", client.others());
+}

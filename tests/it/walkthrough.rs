@@ -15,6 +15,14 @@ async fn open_session(rig: &Rig, gateway: &Gateway, id: &str) -> Phone {
     phone
 }
 
+/// `SIGTERM`, with sessions open: the gateway ends well, and nothing in it panics on the way.
+async fn stops_gracefully(gateway: &mut Gateway) {
+    gateway.process().terminate();
+    assert!(gateway.process().ended().await.success());
+    let output = gateway.process().output();
+    assert!(output.contains("stopping") && !output.contains("panicked"), "{output}");
+}
+
 /// Process ids of the session pods that work below this gateway's data directory.
 fn pods_of(gateway: &Gateway) -> Vec<u32> {
     let folder = gateway.data_dir();
@@ -71,8 +79,7 @@ async fn sessions_resume_without_a_new_qr() {
     let shop = open_session(&rig, &gateway, "resume").await;
     let customer = rig.phone().await;
 
-    gateway.process().terminate();
-    gateway.process().ended().await;
+    stops_gracefully(&mut gateway).await;
     customer.send(&shop.number, "while you were away").await;
     gateway.start_again().await;
     gateway.session_is("resume", "open").await;
@@ -97,8 +104,7 @@ async fn a_killed_gateway_leaves_no_session_behind() {
     gateway.start_again().await;
     gateway.session_is("one", "open").await;
     gateway.session_is("two", "open").await;
-    gateway.process().terminate();
-    assert!(gateway.process().ended().await.success());
+    stops_gracefully(&mut gateway).await;
     assert_eq!(pods_of(&gateway), Vec::<u32>::new(), "all stop with the gateway");
 }
 
