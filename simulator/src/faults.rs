@@ -42,10 +42,29 @@ pub enum FaultKind {
         ms: u64,
     },
     /// Logins fail.
-    RefuseLogin {
-        /// 401 logged out, 402 banned, 403, 405 outdated, 500, 503…
-        reason: u16,
-    },
+    RefuseLogin(LoginRefusal),
+    /// The account demands a passkey: whoever scans a code gives the device no papers but this news.
+    Passkey,
+}
+
+/// How a login is refused: the attributes of `<failure>`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoginRefusal {
+    /// 401 logged out, 402 banned, 403, 405 outdated, 500, 503…
+    pub reason: u16,
+    /// Why an account is banned (402).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<u16>,
+    /// For how many more seconds it is banned (402).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expire: Option<u32>,
+}
+
+impl From<u16> for LoginRefusal {
+    fn from(reason: u16) -> Self {
+        Self { reason, code: None, expire: None }
+    }
 }
 
 /// Who took the stream.
@@ -190,22 +209,29 @@ impl Faults {
             FaultKind::Close
             | FaultKind::StreamError { .. }
             | FaultKind::Latency { .. }
-            | FaultKind::RefuseLogin { .. } => None,
+            | FaultKind::RefuseLogin(_)
+            | FaultKind::Passkey => None,
         })
         .unwrap_or(AckFate::Send)
     }
 
-    /// The reason to refuse this login, if any; counts down.
-    pub fn refuse_login(&mut self, id: &DeviceId) -> Option<u16> {
+    /// How to refuse this login, if at all; counts down.
+    pub fn refuse_login(&mut self, id: &DeviceId) -> Option<LoginRefusal> {
         self.strike(id, |kind| match *kind {
-            FaultKind::RefuseLogin { reason } => Some(reason),
+            FaultKind::RefuseLogin(refusal) => Some(refusal),
             FaultKind::DropAck
             | FaultKind::DelayAck { .. }
             | FaultKind::Nack { .. }
             | FaultKind::Close
             | FaultKind::StreamError { .. }
-            | FaultKind::Latency { .. } => None,
+            | FaultKind::Latency { .. }
+            | FaultKind::Passkey => None,
         })
+    }
+
+    /// Whether the phone that scans now demands a passkey; counts down.
+    pub fn demands_passkey(&mut self, phone: &DeviceId) -> bool {
+        self.strike(phone, |kind| (*kind == FaultKind::Passkey).then_some(())).is_some()
     }
 
     /// How long to hold back what is sent to a device; counts down per stanza.
@@ -220,7 +246,8 @@ impl Faults {
             | FaultKind::Nack { .. }
             | FaultKind::Close
             | FaultKind::StreamError { .. }
-            | FaultKind::RefuseLogin { .. } => None,
+            | FaultKind::RefuseLogin(_)
+            | FaultKind::Passkey => None,
         })
         .unwrap_or(0)
     }
@@ -258,7 +285,8 @@ pub fn check(fault: &Fault) -> Result<(), FaultError> {
         | FaultKind::Close
         | FaultKind::StreamError { .. }
         | FaultKind::Latency { .. }
-        | FaultKind::RefuseLogin { .. } => Ok(()),
+        | FaultKind::RefuseLogin(_)
+        | FaultKind::Passkey => Ok(()),
     }
 }
 

@@ -76,6 +76,7 @@ impl From<ScanError> for ApiError {
             ScanError::FindPhone(error) => error.into(),
             ScanError::ReadCode => Self::bad_request(error.to_string()),
             ScanError::FindReference => Self::new(StatusCode::GONE, "qr_expired", error.to_string()),
+            ScanError::Passkey => Self::new(StatusCode::CONFLICT, "passkey_required", error.to_string()),
             ScanError::CompareKeys | ScanError::Busy | ScanError::TooMany(_) | ScanError::Link(_) => {
                 Self::not_linked(error.to_string())
             }

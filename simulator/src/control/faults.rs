@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::App;
 use super::error::ApiError;
 use super::extract::Json;
-use crate::faults::{Aim, Conflict, Fault, FaultKind, check};
+use crate::faults::{Aim, Conflict, Fault, FaultKind, LoginRefusal, check};
 
 /// `POST /faults`: the kind, whom it strikes, how often, and the kind's figures.
 #[derive(Debug, Deserialize)]
@@ -20,6 +20,7 @@ pub(super) struct NewFault {
     ms: Option<u64>,
     code: Option<u16>,
     reason: Option<u16>,
+    expire: Option<u32>,
     conflict: Option<Conflict>,
 }
 
@@ -33,6 +34,7 @@ enum Kind {
     StreamError,
     Latency,
     RefuseLogin,
+    Passkey,
 }
 
 impl TryFrom<NewFault> for Fault {
@@ -48,9 +50,12 @@ impl TryFrom<NewFault> for Fault {
             Kind::Close => FaultKind::Close,
             Kind::StreamError => FaultKind::StreamError { code: new.code, conflict: new.conflict },
             Kind::Latency => FaultKind::Latency { ms: ms()? },
-            Kind::RefuseLogin => {
-                FaultKind::RefuseLogin { reason: new.reason.ok_or_else(|| needs("reason"))? }
-            }
+            Kind::RefuseLogin => FaultKind::RefuseLogin(LoginRefusal {
+                reason: new.reason.ok_or_else(|| needs("reason"))?,
+                code: new.code,
+                expire: new.expire,
+            }),
+            Kind::Passkey => FaultKind::Passkey,
         };
         let aim = Aim { number: new.number, device: new.device, count: new.count };
         let fault = Self { kind, aim };

@@ -131,7 +131,8 @@ impl Phone {
         Ok(builder.attr("type", "text").attr("category", "peer").children([enc]).build())
     }
 
-    /// Replaces the session with a device by one from this bundle, as after an identity change.
+    /// Starts a new session with a device from this bundle. What was sent under the one before can still be read, unless
+    /// the device is another now.
     pub fn renew_session(
         &mut self,
         device: &DeviceAddress,
@@ -139,6 +140,11 @@ impl Phone {
         rng: &mut impl CryptoRng,
     ) -> Result<(), PhoneError> {
         self.check_papers(device, &bundle.identity, bundle.device_identity.as_deref())?;
+        let current = self.session_address(device);
+        let same = |at: &DeviceAddress| self.signal.known_identity(at) == Some(bundle.identity);
+        if let Some(address) = current.filter(same) {
+            return self.signal.start_session(&address, bundle, rng);
+        }
         for address in self.people.both(device) {
             self.signal.forget(&address);
         }

@@ -103,7 +103,7 @@ impl SignalState {
         self.identities.remove(&address.protocol());
     }
 
-    /// Starts a session from a bundle, replacing any other.
+    /// Starts a session from a bundle; any other is for reading only from now on.
     pub(super) fn start_session(
         &mut self,
         address: &DeviceAddress,

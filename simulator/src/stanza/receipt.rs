@@ -7,7 +7,8 @@
 use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
 
-use crate::address::DeviceId;
+use crate::address::{DeviceId, Namespace};
+use crate::phone::DeviceAddress;
 use crate::world::{Turn, World};
 use crate::xml;
 
@@ -35,6 +36,7 @@ pub(crate) fn apply(world: &mut World, turn: &mut Turn<'_>, from: &DeviceId, rec
             for id in &ids {
                 world.sent.of(&to).forget(id, from);
             }
+            renew_phones_session(world, turn, from, &to, receipt);
             relay(world, turn, from, &to, receipt);
         }
         "sender" | "peer_msg" | "hist_sync" => {
@@ -49,6 +51,31 @@ pub(crate) fn apply(world: &mut World, turn: &mut Turn<'_>, from: &DeviceId, rec
                 tell_own_devices(world, turn, from, receipt);
             }
         }
+    }
+}
+
+/// A first retry request brings no keys: the phone fetches fresh ones, as phones do, or it would encrypt with the
+/// session that cannot be read. Source: Baileys `messages-recv.js` (`sendMessagesAgain` asserts the session anew).
+fn renew_phones_session(
+    world: &mut World,
+    turn: &mut Turn<'_>,
+    from: &DeviceId,
+    to: &DeviceId,
+    receipt: &Node,
+) {
+    if !to.is_phone() || from == to || receipt.get_optional_child("keys").is_some() {
+        return;
+    }
+    let Some(address) = DeviceAddress::of(&world.jid(from, Namespace::Lid)) else {
+        return;
+    };
+    let Some(bundle) = world.take_bundle(turn, from) else {
+        return;
+    };
+    if let Some(account) = world.accounts.get_mut(&to.number)
+        && let Err(error) = account.phone.renew_session(&address, &bundle, turn.rng)
+    {
+        tracing::warn!(%error, "a phone could not renew a session");
     }
 }
 

@@ -4,6 +4,7 @@ use base64::Engine;
 use sha2::Digest;
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
+use waproto::whatsapp as wa;
 
 use crate::address::Namespace;
 use crate::faults::{Aim, Fault, FaultKind};
@@ -294,6 +295,26 @@ fn receipts_go_to_all_devices_of_the_sender_and_reads_to_ones_own() {
 }
 
 #[test]
+fn a_phone_that_is_asked_again_without_keys_starts_a_new_session_at_once() {
+    let (mut bench, rita, _) = two();
+    let text = wa::Message { conversation: Some("hello".to_owned()), ..Default::default() };
+    let id = bench.turn(|world, turn| world.phone_writes(turn, BEN, ANN, text)).unwrap();
+    let first = only(&bench.take(rita.connection), "message");
+    let retry = NodeBuilder::new("retry").attr("id", id.as_str()).attr("count", "1").build();
+    let receipt = NodeBuilder::new("receipt")
+        .attr("to", xml::jid(&first, "from").unwrap())
+        .attr("id", id.as_str())
+        .attr("type", "retry")
+        .children([retry])
+        .build();
+    let again = only(&bench.send(&rita, &receipt), "message");
+    assert!(xml::is(&again, "id", &id));
+    let ephemeral = |stanza: &Node| xml::bytes_at(stanza, &["enc"]).unwrap()[..40].to_vec();
+    assert!(xml::is(again.get_optional_child("enc").unwrap(), "type", "pkmsg"));
+    assert_ne!(ephemeral(&first), ephemeral(&again), "another prekey, another session");
+}
+
+#[test]
 fn presence_is_told_to_those_who_follow() {
     let (mut bench, rita, saul) = two();
     let subscribe = NodeBuilder::new("presence").attr("type", "subscribe").attr("to", Jid::pn(BEN)).build();
@@ -381,7 +402,7 @@ fn faults_close_connections_and_refuse_logins() {
     let unavailable = FaultKind::StreamError { code: Some(503), conflict: None };
     bench.turn(|world, turn| world.set_fault(turn, fault(unavailable, BEN))).unwrap();
     assert!(xml::is(&only(&bench.take(saul.connection), "stream:error"), "code", "503"));
-    let refuse = fault(FaultKind::RefuseLogin { reason: 405 }, ANN);
+    let refuse = fault(FaultKind::RefuseLogin(405.into()), ANN);
     bench.turn(|world, turn| world.set_fault(turn, refuse)).unwrap();
     assert!(xml::is(&bench.log_in(&mut rita), "reason", "405"));
     assert_eq!(bench.log_in(&mut rita).tag, "success");

@@ -17,7 +17,8 @@ impl World {
             | FaultKind::DelayAck { .. }
             | FaultKind::Nack { .. }
             | FaultKind::Latency { .. }
-            | FaultKind::RefuseLogin { .. } => {
+            | FaultKind::RefuseLogin(_)
+            | FaultKind::Passkey => {
                 self.faults.add(fault)?;
                 return Ok(0);
             }

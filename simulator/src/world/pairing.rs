@@ -77,6 +77,9 @@ pub enum ScanError {
     /// The phone cannot take more devices.
     #[error("the phone {0} has given out all device numbers")]
     TooMany(String),
+    /// The account wants a passkey first; the device was told.
+    #[error("the account demands a passkey: the device was told so and got no papers")]
+    Passkey,
     /// The phone refused.
     #[error("link the device: {0}")]
     Link(#[from] PhoneError),
@@ -86,6 +89,11 @@ impl World {
     /// A phone scans a QR code.
     pub fn scan(&mut self, turn: &mut Turn<'_>, number: &str, code: &str) -> Result<Offered, ScanError> {
         let (connection, adv_secret) = self.find_code(turn.now_ms, code)?;
+        if self.faults.demands_passkey(&DeviceId::new(number, 0)) {
+            let demand = self.passkey_request();
+            self.send(turn, connection, demand);
+            return Err(ScanError::Passkey);
+        }
         self.offer(turn, connection, number, &adv_secret)
     }
 
@@ -122,6 +130,17 @@ impl World {
         }
         self.send(turn, connection, success);
         Ok(Offered { connection, id })
+    }
+
+    /// Source: whatsapp-rust `passkey/flow.rs`.
+    fn passkey_request(&mut self) -> Node {
+        let options = r#"{"challenge":"c2ltdWxhdG9y","rpId":"whatsapp.com","userVerification":"required"}"#;
+        NodeBuilder::new("notification")
+            .attr("from", server())
+            .attr("type", "passkey_prologue_request")
+            .attr("id", self.next_id())
+            .children([xml::leaf("passkey_request_options", options)])
+            .build()
     }
 
     fn pair_success(&self, id: &DeviceId, iq: &str, device_identity: Vec<u8>) -> Node {

@@ -10,11 +10,16 @@ use super::account::AccountError;
 use super::devices::Change;
 use super::{ConnectionId, Link, Peer, Turn, World};
 use crate::address::{DeviceId, Namespace};
+use crate::faults::LoginRefusal;
 
 /// WhatsApp's reason for "you are not linked any more".
 const UNAUTHORIZED: u16 = 401;
 /// How often the server pings a device.
 const PING_EVERY_MS: u64 = 60_000;
+/// WhatsApp's reason for a banned account, and what it is told about it unless the fault says: sent to too many people.
+const BANNED: u16 = 402;
+const BAN_CAUSE: u16 = 101;
+const BAN_SECS: u32 = 3_600;
 /// WhatsApp's reason for a payload that names no device.
 const BAD_PAYLOAD: u16 = 400;
 
@@ -44,33 +49,35 @@ impl World {
         }
         match self.admit(client_static, payload) {
             Ok(id) => self.log_in(turn, connection, id, payload),
-            Err(reason) => self.refuse(turn, connection, reason),
+            Err(refusal) => self.refuse(turn, connection, refusal),
         }
     }
 
     /// Decides whether a login is accepted: the static key must be the device's.
-    fn admit(&mut self, client_static: [u8; 32], payload: &ClientPayload) -> Result<DeviceId, u16> {
+    fn admit(&mut self, client_static: [u8; 32], payload: &ClientPayload) -> Result<DeviceId, LoginRefusal> {
         let (Some(username), Some(device)) = (payload.username, payload.device) else {
-            return Err(BAD_PAYLOAD);
+            return Err(BAD_PAYLOAD.into());
         };
         let device = u16::try_from(device).map_err(|_| BAD_PAYLOAD)?;
         let id = DeviceId::new(username.to_string(), device);
-        if let Some(reason) = self.faults.refuse_login(&id) {
-            return Err(reason);
+        if let Some(refusal) = self.faults.refuse_login(&id) {
+            return Err(refusal);
         }
         match self.device(&id) {
             Some(device) if device.noise == client_static => Ok(id),
-            Some(_) | None => Err(UNAUTHORIZED),
+            Some(_) | None => Err(UNAUTHORIZED.into()),
         }
     }
 
-    fn refuse(&mut self, turn: &mut Turn<'_>, connection: ConnectionId, reason: u16) {
+    fn refuse(&mut self, turn: &mut Turn<'_>, connection: ConnectionId, refusal: LoginRefusal) {
         let mut failure = NodeBuilder::new("failure")
-            .attr("reason", reason)
+            .attr("reason", refusal.reason)
             .attr("location", "sim")
             .attr("t", turn.now_secs());
-        if reason == 402 {
-            failure = failure.attr("code", "101").attr("expire", "3600");
+        if refusal.reason == BANNED {
+            failure = failure
+                .attr("code", refusal.code.unwrap_or(BAN_CAUSE))
+                .attr("expire", refusal.expire.unwrap_or(BAN_SECS));
         }
         self.counters.refused_login();
         self.send(turn, connection, failure.build());

@@ -9,12 +9,13 @@ use wacore_binary::builder::NodeBuilder;
 use waproto::whatsapp::{ClientPayload, DeviceProps};
 
 use super::pairing::{Pairing, ScanError};
-use super::{ConnectionId, Peer, Timing, Turn, World, qr};
+use super::{ConnectionId, Output, Peer, Timing, Turn, World, qr};
 use crate::xml;
 
 const REFERENCES: u64 = 6;
-/// After the last reference the client may still be answering.
-const GRACE_MS: u64 = 10_000;
+/// A code is accepted a little longer than it is shown, so that whoever scans at the last moment succeeds: half of one
+/// reference's time, which is WhatsApp's 10 s at WhatsApp's timing.
+const GRACE_SHARE: u64 = 2;
 /// A link code is valid this long, so a connection that shows one stays open.
 const LINK_CODE_MS: u64 = 180_000;
 /// A device that was offered its papers signs them at once or never.
@@ -87,7 +88,8 @@ impl World {
             self.remove_device(&id);
         }
         for connection in expired {
-            self.hang_up(turn, connection);
+            self.disconnected(turn, connection);
+            turn.outputs.push(Output::Close { connection, linger: false });
         }
     }
 }
@@ -129,7 +131,7 @@ impl Pairing {
 }
 
 fn shown_until(timing: Timing, index: u64) -> u64 {
-    timing.qr_first_ms + index * timing.qr_next_ms + GRACE_MS
+    timing.qr_first_ms + index * timing.qr_next_ms + timing.qr_next_ms / GRACE_SHARE
 }
 
 fn reference(turn: &mut Turn<'_>) -> String {

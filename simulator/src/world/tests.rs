@@ -3,6 +3,7 @@
 use wacore_binary::builder::NodeBuilder;
 
 use crate::address::Namespace;
+use crate::faults::{Aim, Fault, FaultKind};
 use crate::testing::{Bench, START_MS, iq, only, sealed, tags};
 use crate::world::pairing::ScanError;
 use crate::xml;
@@ -79,6 +80,21 @@ fn codes_run_out_and_the_connection_closes() {
     bench.now_ms += 15_000;
     bench.tick();
     assert_eq!(bench.closed, [rita.connection]);
+}
+
+#[test]
+fn whoever_must_show_a_passkey_gets_no_papers() {
+    let mut bench = Bench::new();
+    bench.phone(ANN);
+    let rita = bench.stranger();
+    let aim = Aim { number: Some(ANN.to_owned()), device: None, count: Some(1) };
+    bench.turn(|world, turn| world.set_fault(turn, Fault { kind: FaultKind::Passkey, aim })).unwrap();
+    let refused = bench.turn(|world, turn| world.scan(turn, ANN, &rita.qr(0)));
+    assert!(matches!(refused, Err(ScanError::Passkey)));
+    let told = only(&bench.take(rita.connection), "notification");
+    assert!(xml::is(&told, "type", "passkey_prologue_request"));
+    assert!(xml::bytes_at(&told, &["passkey_request_options"]).is_some());
+    assert!(bench.turn(|world, turn| world.scan(turn, ANN, &rita.qr(0))).is_ok(), "once");
 }
 
 #[test]
