@@ -12,6 +12,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post, put};
 use session_api::{UID_HEADER, routes};
+use tokio::sync::Semaphore;
 
 use crate::metrics::Metrics;
 use crate::session::SessionHandle;
@@ -33,6 +34,9 @@ pub(crate) use error::ApiError;
 /// Largest body: the longest text, every character escaped, and room for the rest.
 const MAX_BODY: usize = 512 * 1024;
 
+/// Event streams that may be open at a time: one per gateway, operator and curious person.
+const MAX_STREAMS: usize = 16;
+
 /// What the handlers need. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct App {
@@ -41,6 +45,8 @@ pub(crate) struct App {
     metrics: Arc<Metrics>,
     token: Arc<Token>,
     uid: HeaderValue,
+    /// Room for event streams.
+    streams: Arc<Semaphore>,
 }
 
 impl App {
@@ -53,7 +59,8 @@ impl App {
         uid: &str,
     ) -> Self {
         let uid = HeaderValue::from_str(uid).unwrap_or(HeaderValue::from_static(""));
-        Self { session, store, metrics, token: Arc::new(token), uid }
+        let streams = Arc::new(Semaphore::new(MAX_STREAMS));
+        Self { session, store, metrics, token: Arc::new(token), uid, streams }
     }
 
     /// The store, or why there is none.

@@ -57,14 +57,14 @@ fn wait_for_end(closed: &mpsc::Sender<()>) {
 }
 
 /// Whatever hangs, the process ends. On a thread of its own: the runtime may be what hangs.
-fn end_at_the_latest() {
+fn end_at_the_latest(deadline: Duration, exit: impl FnOnce(i32) + Send + 'static) {
     let watchdog = std::thread::Builder::new().name("deadline".to_owned()).stack_size(64 * 1024);
-    let started = watchdog.spawn(|| {
-        let end = Instant::now() + DEADLINE;
+    let started = watchdog.spawn(move || {
+        let end = Instant::now() + deadline;
         while let Some(left) = end.checked_duration_since(Instant::now()) {
             std::thread::park_timeout(left);
         }
-        std::process::exit(EXIT_STUCK);
+        exit(EXIT_STUCK);
     });
     if let Err(error) = started {
         tracing::warn!(%error, "nothing ends this process if its stop hangs");
@@ -83,10 +83,41 @@ async fn listen(
         Some(()) = stdin_closed.recv() => "stdin closed",
     };
     let _running = first.send(why);
-    end_at_the_latest();
+    end_at_the_latest(DEADLINE, |code| std::process::exit(code));
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
     std::process::exit(EXIT_AT_ONCE);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stop_that_hangs_ends_at_the_deadline() {
+        let (exit, exited) = std::sync::mpsc::channel();
+        let started = Instant::now();
+        end_at_the_latest(Duration::from_millis(50), move |code| exit.send(code).unwrap());
+        assert_eq!(exited.recv_timeout(Duration::from_secs(20)), Ok(EXIT_STUCK));
+        assert!(started.elapsed() >= Duration::from_millis(50));
+    }
+
+    #[test]
+    #[ignore = "breaks its process on purpose; run by the test below"]
+    fn breaks() {
+        std::panic::set_hook(Box::new(end_on_panic));
+        std::thread::spawn(|| panic!("628123456789")).join().unwrap();
+    }
+
+    #[test]
+    fn a_bug_in_any_thread_ends_the_process_and_its_message_is_not_told() {
+        let this = std::env::current_exe().unwrap();
+        let test = ["--exact", "signals::tests::breaks", "--ignored", "--nocapture"];
+        let output = std::process::Command::new(this).args(test).output().unwrap();
+        assert_eq!(output.status.code(), Some(EXIT_STUCK));
+        let told = [output.stdout, output.stderr].concat();
+        assert!(!String::from_utf8_lossy(&told).contains("628123456789"));
+    }
 }

@@ -18,6 +18,7 @@ mod retention;
 mod schema;
 
 pub(crate) use credentials::{Credentials, WHATSAPP_FILE, wipe};
+pub(crate) use events::Excerpt;
 pub(crate) use inbound::{Inbound, Remembered};
 pub(crate) use meta::Link;
 pub(crate) use outbox::{Draft, OutboxRow, Progress, Queued};
@@ -227,11 +228,9 @@ impl Store {
     /// # Errors
     /// Nothing was changed.
     pub(crate) fn write(&self, writes: &[Write], now: u64) -> Result<Vec<Written>, StoreError> {
-        let written = self.transaction("write", |tx| {
+        self.logging("write", |tx| {
             writes.iter().map(|write| apply(tx, write, now)).collect::<rusqlite::Result<Vec<_>>>()
-        })?;
-        self.announce()?;
-        Ok(written)
+        })
     }
 
     /// Whether the store takes a write.
@@ -266,14 +265,19 @@ impl Store {
             .map_err(during("checkpoint", &self.file))
     }
 
-    fn announce(&self) -> Result<(), StoreError> {
-        let newest = self.read("read the log", events::newest)?;
+    /// A transaction that may add events. Nothing can fail once it is committed.
+    fn logging<T>(
+        &self,
+        action: &'static str,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let (value, newest) = self.transaction(action, |tx| Ok((work(tx)?, events::newest(tx)?)))?;
         self.newest.send_if_modified(|seen| {
             let changed = newest > *seen;
             *seen = newest.max(*seen);
             changed
         });
-        Ok(())
+        Ok(value)
     }
 
     fn read<T>(

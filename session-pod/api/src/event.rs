@@ -21,14 +21,19 @@ pub struct EventsQuery {
 pub struct EventPage {
     /// The events.
     pub items: Vec<Event>,
-    /// Ask with `after` = this for the next page.
+    /// Ask with `after` = this for the next page. Less than the `after` that was asked for when the log does not reach so far
+    /// (the volume was replaced): what was read before belongs to another log.
     pub next: u64,
+    /// The oldest event that is kept (of an empty log: the first that will be). More than `after` + 1 means that the events in
+    /// between are gone.
+    #[serde(default)]
+    pub oldest: u64,
 }
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {
-    /// Place in the log; none for events that are not kept (`qr`, `pairing_code`, `status`). Also the SSE id.
+    /// Place in the log; none for events that are not kept (`qr`, `pairing_code`, `status`, `gap`). Also the SSE id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
     /// When, Unix milliseconds.
@@ -66,6 +71,13 @@ pub enum EventData {
         /// Why.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<Reason>,
+    },
+    /// On a stream only: the log does not begin where the reader wanted to go on. Not kept.
+    Gap {
+        /// The reader knows the log up to here.
+        after: u64,
+        /// The stream goes on with this event. Up to `after`, the log is another one: the volume was replaced.
+        oldest: u64,
     },
     /// The session is open.
     SessionOpen {

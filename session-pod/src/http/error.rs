@@ -31,7 +31,7 @@ impl ApiError {
     }
 
     /// The same, worth trying again after a pause.
-    fn retry_after(self, ms: u64) -> Self {
+    pub(super) fn retry_after(self, ms: u64) -> Self {
         self.with("retryAfterMs", ms)
     }
 

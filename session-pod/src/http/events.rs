@@ -14,14 +14,14 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
-use session_api::{Event, EventPage, EventsQuery};
+use session_api::{Event, EventData, EventPage, EventsQuery, SessionStatus};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
 
 use super::body::Asked;
-use super::{ApiError, App};
-use crate::session::PassingEvent;
-use crate::store::Store;
+use super::{ApiError, App, MAX_STREAMS};
+use crate::session::{PassingEvent, now_ms};
+use crate::store::{Excerpt, Store};
 
 /// Page size unless the caller says.
 const DEFAULT_LIMIT: usize = 100;
@@ -42,7 +42,8 @@ pub(super) async fn read(
     let accepts = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if accepts.contains("text/event-stream") {
         let after = last_event_id(&headers)?.or(query.after);
-        let follower = Follower::new(&app, store, after);
+        let room = Arc::clone(&app.streams).try_acquire_owned().map_err(|_| too_many_streams())?;
+        let follower = Follower::new(&app, store, after, room);
         let events = stream::unfold(follower, |mut follower| async {
             follower.next().await.map(|event| (Ok::<_, Infallible>(event), follower))
         });
@@ -50,9 +51,16 @@ pub(super) async fn read(
     }
     let after = query.after.unwrap_or(0);
     let limit = query.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
-    let items = tokio::task::spawn_blocking(move || store.events(after, limit)).await??;
-    let next = items.last().and_then(|event| event.seq).unwrap_or(after);
-    Ok(Json(EventPage { items, next }).into_response())
+    let newest = *store.newest().borrow();
+    let Excerpt { items, oldest } = tokio::task::spawn_blocking(move || store.events(after, limit)).await??;
+    let next = items.last().and_then(|event| event.seq).unwrap_or_else(|| after.min(newest));
+    Ok(Json(EventPage { items, next, oldest }).into_response())
+}
+
+fn too_many_streams() -> ApiError {
+    let message =
+        format!("{MAX_STREAMS} event streams are open already: close one, or read the log in pages");
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_streams", message).retry_after(5_000)
 }
 
 fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
@@ -68,33 +76,45 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
 
 /// One reader of the stream and its place in the log.
 struct Follower {
+    _room: OwnedSemaphorePermit,
     store: Arc<Store>,
     after: u64,
     read: VecDeque<Event>,
+    status: watch::Receiver<Arc<SessionStatus>>,
     newest: watch::Receiver<u64>,
     passing: broadcast::Receiver<PassingEvent>,
 }
 
 impl Follower {
-    fn new(app: &App, store: Arc<Store>, after: Option<u64>) -> Self {
+    fn new(app: &App, store: Arc<Store>, after: Option<u64>, room: OwnedSemaphorePermit) -> Self {
         let newest = store.newest();
-        let after = after.unwrap_or_else(|| *newest.borrow());
-        Self { after, read: VecDeque::new(), newest, passing: app.session.passing(), store }
+        let at = *newest.borrow();
+        let after = after.unwrap_or(at);
+        // A place past the end is one of another log: this one is read from its beginning.
+        let mut read = VecDeque::new();
+        let place = if after > at {
+            read.push_back(gap(after, 1));
+            0
+        } else {
+            after
+        };
+        let (status, passing) = (app.session.status(), app.session.passing());
+        Self { _room: room, after: place, read, status, newest, passing, store }
     }
 
     /// The next event; none when the session has stopped or the log cannot be read.
     async fn next(&mut self) -> Option<SseEvent> {
         loop {
             if let Some(event) = self.read.pop_front() {
-                self.after = event.seq.unwrap_or(self.after);
                 return Some(written(&event));
             }
             let newest = *self.newest.borrow_and_update();
             if newest > self.after {
-                self.read_on(newest).await?;
+                self.read_on().await?;
                 continue;
             }
             tokio::select! {
+                () = ended(&mut self.status) => return None,
                 changed = self.newest.changed() => changed.ok()?,
                 passing = self.passing.recv() => match passing {
                     Ok((ts, data)) => return Some(written(&Event { seq: None, ts, data })),
@@ -105,16 +125,27 @@ impl Follower {
         }
     }
 
-    async fn read_on(&mut self, newest: u64) -> Option<()> {
+    /// Reads a piece of the log. What is no longer kept is told, and passed over.
+    async fn read_on(&mut self) -> Option<()> {
         let (store, after) = (Arc::clone(&self.store), self.after);
-        let events = tokio::task::spawn_blocking(move || store.events(after, CHUNK)).await.ok()?.ok()?;
-        if events.is_empty() {
-            // What was between is no longer kept.
-            self.after = newest;
+        let excerpt = tokio::task::spawn_blocking(move || store.events(after, CHUNK)).await.ok()?.ok()?;
+        if excerpt.oldest > after + 1 {
+            self.read.push_back(gap(after, excerpt.oldest));
+            self.after = excerpt.oldest - 1;
         }
-        self.read.extend(events);
+        self.after = excerpt.items.last().and_then(|event| event.seq).unwrap_or(self.after);
+        self.read.extend(excerpt.items);
         Some(())
     }
+}
+
+fn gap(after: u64, oldest: u64) -> Event {
+    Event { seq: None, ts: now_ms(), data: EventData::Gap { after, oldest } }
+}
+
+/// Waits until the session has stopped.
+async fn ended(status: &mut watch::Receiver<Arc<SessionStatus>>) {
+    while status.changed().await.is_ok() {}
 }
 
 fn written(event: &Event) -> SseEvent {

@@ -48,6 +48,8 @@ fn storage_failed(state: &mut State, why: Reason, now: u64) -> Vec<Effect> {
     }
     state.storage = Storage::Unwritable(why.clone());
     state.outbox.put_all_back();
+    // It may not have been written: whoever pushed it must do so again.
+    state.config_hash = None;
     if !state.phase.is_terminal() {
         state.enter(SessionState::Failed, Some(why), now);
     }

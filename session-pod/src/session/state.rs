@@ -164,7 +164,8 @@ impl State {
             .then(|| self.outbox.wake_at(now).map(|at| at.max(self.send_at)))
             .flatten();
         let start = (self.wants_engine() && self.engine == Engine::Off).then_some(self.start_at);
-        sends.into_iter().chain(start).chain(self.codes.wake_at()).chain(self.stop_at).min()
+        let stop = self.stop_at.filter(|_| !self.drained);
+        sends.into_iter().chain(start).chain(self.codes.wake_at()).chain(stop).min()
     }
 
     pub(super) fn enter(&mut self, phase: SessionState, reason: Option<Reason>, now: u64) {

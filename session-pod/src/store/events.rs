@@ -6,22 +6,37 @@ use session_api::{Event, EventData};
 use super::meta::{from_json, to_json};
 use super::{Store, StoreError};
 
+/// A part of the log, and where the log begins.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Excerpt {
+    /// The events, oldest first.
+    pub items: Vec<Event>,
+    /// Number of the oldest event that is kept; of the next one if none is.
+    pub oldest: u64,
+}
+
 impl Store {
     /// Events after `after`, oldest first, at most `limit`.
     ///
     /// # Errors
     /// The log cannot be read.
-    pub(crate) fn events(&self, after: u64, limit: usize) -> Result<Vec<Event>, StoreError> {
+    pub(crate) fn events(&self, after: u64, limit: usize) -> Result<Excerpt, StoreError> {
         self.read("read the log", |connection| {
-            connection
+            let items = connection
                 .prepare("SELECT seq, ts, body FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2")?
                 .query_map(params![after, i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
                     let body: String = row.get(2)?;
                     Ok(Event { seq: Some(row.get(0)?), ts: row.get(1)?, data: from_json(&body)? })
                 })?
-                .collect()
+                .collect::<rusqlite::Result<_>>()?;
+            Ok(Excerpt { items, oldest: oldest(connection)? })
         })
     }
+}
+
+fn oldest(connection: &Connection) -> rusqlite::Result<u64> {
+    let kept: Option<u64> = connection.query_row("SELECT min(seq) FROM events", [], |row| row.get(0))?;
+    kept.map_or_else(|| newest(connection).map(|newest| newest + 1), Ok)
 }
 
 pub(super) fn append(tx: &Connection, data: &EventData, now: u64) -> rusqlite::Result<()> {

@@ -40,15 +40,13 @@ impl Store {
     /// # Errors
     /// Nothing was stored: WhatsApp must not be told that we have them.
     pub(crate) fn receive(&self, batch: &[Inbound], now: u64) -> Result<Vec<Draft>, StoreError> {
-        let replies = self.transaction("store a message", |tx| {
+        self.logging("store a message", |tx| {
             let mut replies = Vec::new();
             for inbound in batch {
                 replies.extend(receive_one(tx, inbound, now)?);
             }
             Ok(replies)
-        })?;
-        self.announce()?;
-        Ok(replies)
+        })
     }
 
     /// The newest remembered message with this id, own or not.

@@ -45,7 +45,7 @@ fn statuses(store: &Store) -> Vec<(String, String)> {
         };
         Some((message_id.to_string(), status))
     };
-    store.events(0, 1_000).unwrap().into_iter().filter_map(one).collect()
+    store.events(0, 1_000).unwrap().items.into_iter().filter_map(one).collect()
 }
 
 #[test]
@@ -164,10 +164,10 @@ fn an_inbound_message_is_an_event_once_however_often_it_comes() {
         [],
         "no second answer after a crash before WhatsApp was told"
     );
-    assert_eq!(store.events(0, 10).unwrap().len(), 2);
+    assert_eq!(store.events(0, 10).unwrap().items.len(), 2);
     let elsewhere = Inbound { chat: "other@g.us".into(), ..inbound("1", None) };
     store.receive(&[elsewhere], NOW).unwrap();
-    assert_eq!(store.events(0, 10).unwrap().len(), 3, "ids are unique within a chat only");
+    assert_eq!(store.events(0, 10).unwrap().items.len(), 3, "ids are unique within a chat only");
 }
 
 #[test]
@@ -178,7 +178,8 @@ fn a_batch_that_fails_leaves_nothing() {
                   BEGIN SELECT RAISE(ABORT, 'no'); END";
     store.lock().execute_batch(refuse).unwrap();
     assert!(store.receive(&[inbound("1", None), inbound("2", None)], NOW).is_err());
-    assert_eq!(store.events(0, 10).unwrap(), []);
+    let excerpt = store.events(0, 10).unwrap();
+    assert_eq!((excerpt.items, excerpt.oldest), (Vec::new(), 1));
     assert_eq!(store.remembered("1").unwrap(), None);
 }
 
@@ -209,7 +210,11 @@ fn everything_is_bounded_but_what_waits() {
         store.write(&[Write::Acked { id: format!("S{n}") }], NOW).unwrap();
     }
     store.prune(NOW).unwrap();
-    assert_eq!(store.events(0, 100).unwrap().iter().map(|e| e.seq.unwrap()).collect::<Vec<_>>(), [8, 9, 10]);
+    assert_eq!(
+        store.events(0, 100).unwrap().items.iter().map(|e| e.seq.unwrap()).collect::<Vec<_>>(),
+        [8, 9, 10]
+    );
+    assert_eq!(store.events(9, 100).unwrap().oldest, 8);
     assert_eq!(store.queued().unwrap().len(), 5);
     assert_eq!(store.outgoing("S3").unwrap(), None);
     assert!(store.outgoing("S4").unwrap().is_some());

@@ -418,6 +418,20 @@ fn a_full_disk_stops_reading_and_comes_back_by_itself() {
 }
 
 #[test]
+fn configuration_that_may_not_have_been_written_is_taken_again() {
+    let push = ConfigPush { hash: "h".into(), policy: SessionPolicy::default() };
+    let write = Effect::Write(Write::Config { hash: push.hash.clone(), policy: push.policy.clone() });
+    let ask = || Ask::Configure(push.clone());
+    let scene = Scene::open().asks(ask());
+    scene.does(&write);
+    let scene = scene.asks(ask());
+    assert!(!scene.effects.contains(&write), "it is known");
+    let scene = scene.after(0, Input::StorageFailed(reason("disk_full", "")));
+    let scene = scene.after(0, Input::StorageBack(Vec::new())).asks(ask());
+    scene.does(&write).answers(Ok(()));
+}
+
+#[test]
 fn a_stop_drains_what_is_on_the_way_then_ends() {
     let scene = Scene::open_with(&["m"]).after(0, Input::Stop);
     scene.is(S::Stopping);
@@ -434,7 +448,13 @@ fn a_stop_drains_what_is_on_the_way_then_ends() {
 fn a_stop_waits_ten_seconds_at_most_and_not_at_all_without_a_connection() {
     let scene = Scene::open_with(&["m"]).after(0, Input::Stop).after(DRAIN_MS - 1, Input::Tick);
     assert!(!scene.effects.contains(&Effect::StopEngine(1)));
-    scene.after(1, Input::Tick).does(&Effect::StopEngine(1));
+    let scene = scene.after(1, Input::Tick);
+    scene.does(&Effect::StopEngine(1));
+    assert_eq!(
+        scene.state.wake_at(scene.now),
+        None,
+        "the client's end is waited for, not asked for again and again"
+    );
     let away = Scene::boot(Found { queued: queued(&["m"]), ..found(paired(), true) }).after(0, Input::Stop);
     away.does(&Effect::StopEngine(1));
     let idle = Scene::boot(found(Link::Removed, true)).after(0, Input::Stop);
