@@ -66,7 +66,11 @@ async fn refused_logins_are_told_apart() {
     let rig = Rig::start().await;
     for (reason, state, code) in [
         (json!({"kind": "refuse_login", "reason": 401}), SessionState::LoggedOut, "logged_out"),
-        (json!({"kind": "refuse_login", "reason": 402}), SessionState::Banned, "banned"),
+        (
+            json!({"kind": "refuse_login", "reason": 402, "code": 104, "expire": 7_200}),
+            SessionState::Banned,
+            "banned",
+        ),
         (json!({"kind": "refuse_login", "reason": 405}), SessionState::Outdated, "outdated"),
     ] {
         let (mut pod, phone) = rig.paired_pod().await;
@@ -75,10 +79,48 @@ async fn refused_logins_are_told_apart() {
         fault["count"] = json!(1);
         rig.fault(&fault).await;
         pod.restart().await;
-        let status = pod.reaches(state).await;
-        assert_eq!(status.reason.unwrap().code, code);
+        let reason = pod.reaches(state).await.reason.unwrap();
+        assert_eq!(reason.code, code);
         assert_eq!(pod.get(routes::LIVEZ).await.status, 200);
+        if state == SessionState::Banned {
+            says_until_when(&reason.message);
+        }
     }
+}
+
+/// Two hours from now, give or take the time that the test takes.
+#[track_caller]
+fn says_until_when(sentence: &str) {
+    assert!(sentence.contains("(cause 104)"), "{sentence}");
+    let until = sentence.split(" until ").nth(1).and_then(|rest| rest.split(' ').next());
+    let clock = rusqlite::Connection::open_in_memory().unwrap();
+    let left: i64 =
+        clock.query_row("SELECT unixepoch(?1) - unixepoch('now')", [until], |row| row.get(0)).unwrap();
+    assert!((6_600..=7_200).contains(&left), "{sentence}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_that_demands_a_passkey_can_be_paired_once_it_does_not() {
+    let rig = Rig::start().await;
+    let pod = Pod::start(&rig.ws_url()).await;
+    let phone = rig.phone().await;
+    rig.fault(&json!({"kind": "passkey", "number": phone.number, "count": 1})).await;
+    let first = pod.qr().await;
+    let scan = json!({"qr": first});
+    let refused = rig.control(Method::POST, &format!("/phones/{}/scan", phone.number), &scan).await;
+    refused.error(409, "passkey_required");
+    let status = pod.reaches(SessionState::PasskeyRequired).await;
+    assert_eq!(status.reason.unwrap().code, "passkey_required");
+    assert!(!status.paired);
+    assert_eq!(pod.get(routes::LIVEZ).await.status, 200, "a restart would not help");
+    pod.get(routes::QR).await.error(404, "no_qr");
+
+    pod.post(routes::PAIRING, &Value::Null).await.ok();
+    let next = pod.qr().await;
+    assert_ne!(next, first);
+    phone.scan(&next).await;
+    pod.reaches(SessionState::Open).await;
+    rig.nothing_unknown().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
