@@ -73,6 +73,16 @@ pub fn say_and_exit(why: &str, code: u8) -> ExitCode {
     ExitCode::from(code)
 }
 
+/// An error and its causes, each told once: many name their cause themselves.
+pub fn whole(error: &anyhow::Error) -> String {
+    let add = |told: String, cause: String| match told.as_str() {
+        "" => cause,
+        told if told.contains(&cause) => told.to_owned(),
+        told => format!("{told}: {cause}"),
+    };
+    error.chain().map(ToString::to_string).fold(String::new(), add)
+}
+
 /// 64 for settings, 75 for a data directory that is in use, 1 otherwise.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
     let locked = |error: &StoreError| matches!(error, StoreError::Locked(_));

@@ -32,7 +32,7 @@ async fn main() -> ExitCode {
     boot::raise_file_limit();
     match run(config).await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => boot::say_and_exit(&format!("{error:#}"), boot::exit_code(&error)),
+        Err(error) => boot::say_and_exit(&boot::whole(&error), boot::exit_code(&error)),
     }
 }
 

@@ -65,6 +65,11 @@ async fn a_key_is_made_kept_and_told_once() {
         command.env("PORT", &port);
         let output = ended(command).await;
         assert_eq!(output.status.code(), Some(1));
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            told.contains("set PORT") && told.matches("in use").count() == 1,
+            "once and for people: {told}"
+        );
         String::from_utf8(output.stdout).unwrap()
     };
     let said = run().await;

@@ -2,7 +2,7 @@
 //!
 //! Comes in: resources. Goes out: entries and records. It must not decide what a wish means: that is the directory's.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio::sync::watch;
@@ -65,14 +65,16 @@ impl Inner {
             changes: watch::Sender::new(0),
             gates: Mutex::default(),
         };
+        let mut uids = HashSet::new();
         for resource in resources {
-            match identify(&inner.store, &resource) {
-                Ok(identity) => {
-                    inner.enter(resource, identity.uid);
-                }
-                Err(error) => {
+            let identity = identify(&inner.store, &resource).map_err(|error| error.to_string());
+            match identity.map(|identity| identity.uid) {
+                // Tokens and rooms hang on it: who may listen to one of two would hear the other.
+                Ok(uid) if uids.insert(uid.clone()) => drop(inner.enter(resource, uid)),
+                refused => {
                     let what = format!("sessions/{}.yaml", resource.metadata.name);
-                    inner.problems.push(Problem { what, why: error.to_string() });
+                    let twice = || "its metadata.uid is another session's: remove that line".to_owned();
+                    inner.problems.push(Problem { what, why: refused.err().unwrap_or_else(twice) });
                 }
             }
         }

@@ -167,3 +167,25 @@ async fn what_cannot_be_stored_is_not_done() {
     assert_eq!(directory.get(&id("shop")).unwrap(), before, "it runs on");
     directory.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_copied_resource_is_no_second_session() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = open(folder.path());
+    directory.create(new("shop", "admin")).await.unwrap();
+    directory.shutdown().await;
+    drop(directory);
+    let sessions = folder.path().join("data/sessions");
+    let text = std::fs::read_to_string(sessions.join("shop.yaml")).unwrap();
+    let copy = text.replace("name: shop", "name: copy");
+    assert_ne!(copy, text);
+    std::fs::write(sessions.join("copy.yaml"), &copy).unwrap();
+    let directory = open(folder.path());
+    let [session] = &directory.list()[..] else { panic!("one of the two") };
+    let [problem] = &directory.problems()[..] else { panic!("the other") };
+    assert!(
+        problem.why.contains("metadata.uid") && !problem.what.contains(session.id.as_str()),
+        "{problem:?}"
+    );
+    assert_eq!(std::fs::read_to_string(sessions.join("copy.yaml")).unwrap(), copy, "it is left alone");
+}
