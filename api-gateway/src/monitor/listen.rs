@@ -120,6 +120,9 @@ impl Monitor {
                     let code = PairingCode { code: code.clone(), expires_at: *expires_at };
                     self.keep_pairing_code(&pod.uid, code);
                 }
+                if let EventData::Gap { after, oldest } = &event.data {
+                    tracing::warn!(session = %id, after, oldest, "events left the log before anybody was told of them");
+                }
                 self.tell(id, &pod.uid, News::Event(Box::new(event.data))).await;
             }
             Err(error) => tracing::debug!(session = %id, %error, "an event of a newer kind is passed over"),

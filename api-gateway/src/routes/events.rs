@@ -46,14 +46,17 @@ pub struct EventItem {
 pub struct EventPage {
     /// The events.
     pub items: Vec<EventItem>,
-    /// Ask with `after` = this for the next page.
+    /// Ask with `after` = this for the next page. Less than the `after` of this call when the log does not reach so far: the
+    /// session's volume was wiped, and what was read before belongs to another log.
     pub next: u64,
+    /// The oldest event that is kept. More than `after` + 1 means that the events in between are gone.
+    pub oldest: u64,
 }
 
 /// Reads a session's log.
 ///
-/// Received messages, what became of sent ones, when it opened and closed. Nothing is missing in it, so a client that was
-/// away reads on from where it was. (The seed has no such call.)
+/// Received messages, what became of sent ones, when it opened and closed. A client that was away reads on from where it was:
+/// the newest 50,000 events are kept, at most 64 MiB of them, and `oldest` tells whether some are gone. (The seed has no such call.)
 #[utoipa::path(
     get, path = "/api/sessions/{id}/events", tag = "Sessions",
     params(("id" = String, Path, description = "Session id"), PageQuery),

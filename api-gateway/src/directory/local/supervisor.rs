@@ -13,8 +13,8 @@ use super::child::{ChildProcess, ChildSpec, announced};
 use crate::clock::now_ms;
 use crate::directory::{PodEndpoint, Runtime};
 
-/// How long a process may take to end before it is killed.
-pub const GRACE: Duration = Duration::from_secs(15);
+/// How long a process may take to end before it is killed: longer than the 25 s that it gives itself.
+pub const GRACE: Duration = Duration::from_secs(30);
 /// How long a process may take to tell its address.
 const ANNOUNCE: Duration = Duration::from_secs(30);
 
