@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, Parser};
 use url::Url;
 
+use crate::whatsapp::DEFAULT_LOG;
+
 /// WhatsApp's own websocket, the default of a release build.
 pub(crate) const WHATSAPP_URL: &str = "wss://web.whatsapp.com/ws/chat";
 
@@ -21,9 +23,6 @@ pub(crate) const VERSION: &str = if SIMULATOR_BUILD {
 } else {
     env!("CARGO_PKG_VERSION")
 };
-
-/// What is logged unless it is said. The protocol library names numbers and codes below `error`, its Signal part at `error` too.
-const DEFAULT_LOG: &str = "error,session_pod=info,wacore_libsignal=off";
 
 /// WhatsApp's client version that a simulator build announces when none is given.
 const SIMULATOR_CLIENT_VERSION: ClientVersion = (2, 3000, 1_023_000_000);

@@ -12,6 +12,9 @@ mod proxy;
 mod tls;
 mod transport;
 
+/// What is logged unless it is said. The protocol library names numbers and codes below `error`, its Signal part at `error` too.
+pub(crate) const DEFAULT_LOG: &str = "error,session_pod=info,wacore_libsignal=off";
+
 pub(crate) use convert::{ComposeError, Quote, compose};
 pub(crate) use engine::{Engine, EngineConfig, Figures};
 pub(crate) use tls::{TlsError, client_config};

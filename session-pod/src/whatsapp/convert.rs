@@ -122,14 +122,20 @@ fn sender_lid(info: &MessageInfo) -> Option<String> {
     known.into_iter().flatten().find(|jid| jid.is_lid()).map(Jid::to_non_ad_string)
 }
 
-/// An inbound message as it is stored. `from` is [`public_sender`]. None when its id is none of ours to handle.
+/// A message's id as an event names it. Senders choose ids, and a message with a strange one is not lost: a digest stands for it.
+fn event_id(id: &str) -> Option<MessageId> {
+    let digest = || format!("sha256-{}", hex::encode(Sha256::digest(id).get(..16).unwrap_or_default()));
+    MessageId::try_from(id.to_owned()).or_else(|_| MessageId::try_from(digest())).ok()
+}
+
+/// An inbound message as it is stored. `from` is [`public_sender`].
 pub(super) fn inbound(
     info: &MessageInfo,
     message: &wa::Message,
     from: String,
     auto_reply: bool,
 ) -> Option<Inbound> {
-    let id = MessageId::try_from(info.id.clone()).ok()?;
+    let id = event_id(&info.id)?;
     let is_group = info.source.chat.is_group();
     let chat = if is_group { info.source.chat.to_non_ad_string() } else { from.clone() };
     let encoded = message_to_vec(message);

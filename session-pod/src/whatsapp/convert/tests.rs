@@ -211,8 +211,23 @@ fn huge_messages_are_cut_and_strange_ids_dropped() {
     let (_, event) = received(&info(NUMBER, NUMBER, None), &huge, false);
     assert_eq!(event.message["truncated"], true);
     assert_eq!(event.text.unwrap().len(), MAX_TEXT_BYTES);
-    let strange = MessageInfo { id: "a b".into(), ..info(NUMBER, NUMBER, None) };
-    assert_eq!(inbound(&strange, &huge, NUMBER.into(), false), None);
+}
+
+#[test]
+fn a_message_with_a_strange_id_is_no_lost_message() {
+    let named = |id: &str| {
+        let info = MessageInfo { id: id.into(), ..info(NUMBER, NUMBER, None) };
+        received(&info, &wa::Message::text("hi"), false)
+    };
+    let long = "A".repeat(65);
+    for id in ["a b", "", "ä=/", &long] {
+        let (stored, event) = named(id);
+        assert!(event.id.as_str().starts_with("sha256-"), "{id:?}: {:?}", event.id);
+        assert_eq!((&stored.id, event.text.as_deref()), (&event.id.to_string(), Some("hi")));
+    }
+    assert_ne!(named("a b").1.id, named("a c").1.id);
+    assert_eq!(named("a b").1.id, named("a b").1.id, "a repetition is told as one");
+    assert_eq!(named("3EB0AA").1.id.as_str(), "3EB0AA");
 }
 
 #[test]
