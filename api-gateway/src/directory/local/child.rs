@@ -52,6 +52,9 @@ impl ChildProcess {
         let mut command = Command::new(&spec.program);
         command.env_clear().envs(spec.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        // Ctrl-C in a terminal is for the gateway: a session that hears it too would take the gateway's wish for a second one,
+        // and end at once.
+        command.process_group(0);
         let mut child = command.spawn()?;
         forward(child.stdout.take(), &spec.id);
         forward(child.stderr.take(), &spec.id);
@@ -204,6 +207,16 @@ mod tests {
         assert_eq!(announced(&folder.path().join("address")).await, "ready");
         child.stop(Duration::from_millis(100)).await;
         assert_eq!(child.ended().await, Exit::Signal(9));
+    }
+
+    #[tokio::test]
+    async fn a_terminals_signals_are_the_gateways_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = "echo $$ $(cut -d' ' -f5 /proc/$$/stat) > $HOME/groups";
+        ChildProcess::spawn(&spec(folder.path(), script)).unwrap().ended().await;
+        let groups = std::fs::read_to_string(folder.path().join("groups")).unwrap();
+        let (process, group) = groups.trim().split_once(' ').unwrap();
+        assert_eq!(process, group, "it leads a group of its own");
     }
 
     #[tokio::test]
