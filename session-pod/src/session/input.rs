@@ -26,10 +26,7 @@ pub(super) fn take(state: &mut State, input: Input, now: u64) -> Vec<Effect> {
             Vec::new()
         }
         Input::StorageFailed(why) => storage_failed(state, why, now),
-        Input::StorageBack(queued) => {
-            storage_back(state, queued, now);
-            Vec::new()
-        }
+        Input::StorageBack(queued) => storage_back(state, queued, now),
         Input::Wiped(result) => wiped(state, result, now),
         Input::Stop => {
             if state.stop_at.is_none() {
@@ -56,13 +53,16 @@ fn storage_failed(state: &mut State, why: Reason, now: u64) -> Vec<Effect> {
     Vec::new()
 }
 
-fn storage_back(state: &mut State, queued: Vec<Queued>, now: u64) {
-    let Storage::Unwritable(why) = std::mem::replace(&mut state.storage, Storage::Writable) else { return };
+/// What the session is linked to is written again: it may have changed while nothing could be.
+fn storage_back(state: &mut State, queued: Vec<Queued>, now: u64) -> Vec<Effect> {
+    let Storage::Unwritable(why) = state.storage.clone() else { return Vec::new() };
+    state.storage = Storage::Writable;
     state.outbox = Outbox::load(queued);
     if state.reason.as_ref() == Some(&why) {
         state.restart_now();
         state.enter(SessionState::Starting, None, now);
     }
+    vec![Effect::Write(Write::Link(state.link.clone()))]
 }
 
 fn wiped(state: &mut State, result: Result<(), Reason>, now: u64) -> Vec<Effect> {

@@ -140,6 +140,17 @@ impl Runner {
             () = tokio::time::sleep_until(wake_at) => {}
         }
         self.health.beat();
+        // Whatever else has come in meanwhile shares this round, and with it one commit.
+        while inputs.len() < BATCH
+            && let Ok(input) = self.signals.try_recv()
+        {
+            inputs.push(input);
+        }
+        while letters.len() < BATCH
+            && let Ok(letter) = self.inbox.try_recv()
+        {
+            letters.push(letter);
+        }
         for letter in letters {
             inputs.push(self.open_letter(letter));
         }

@@ -414,7 +414,7 @@ fn a_full_disk_stops_reading_and_comes_back_by_itself() {
     let logged_out =
         Scene::boot(found(Link::Removed, true)).after(0, Input::StorageFailed(reason("disk_full", "")));
     let back = logged_out.after(0, Input::StorageBack(Vec::new()));
-    back.is(S::LoggedOut);
+    back.is(S::LoggedOut).does(&Effect::Write(Write::Link(Link::Removed)));
 }
 
 #[test]
