@@ -138,7 +138,11 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let query = AxumQuery::<T>::from_request_parts(parts, state).await;
-        query.map(|AxumQuery(query)| Self(query)).map_err(|error| ApiError::InvalidQuery(error.body_text()))
+        query.map(|AxumQuery(query)| Self(query)).map_err(|error| {
+            let told = error.body_text();
+            let own = told.strip_prefix("Failed to deserialize query string: ").unwrap_or(&told);
+            ApiError::InvalidQuery(own.to_owned())
+        })
     }
 }
 

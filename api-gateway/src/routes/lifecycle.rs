@@ -26,7 +26,14 @@ type Answer = ApiResult<Json<SessionState>>;
 /// otherwise. A session that runs is left alone.
 #[utoipa::path(
     post, path = "/api/sessions/{id}/start", tag = "Sessions", params(("id" = String, Path, description = "Session id")),
-    responses((status = 200, body = SessionState), (status = 404, body = ErrorAnswer, description = "`session_not_found`")),
+    responses(
+        (status = 200, body = SessionState),
+        (status = 404, body = ErrorAnswer, description = "`session_not_found`"),
+        (status = 409, body = ErrorAnswer, description = "`session_not_open`: its process is just ending"),
+        (status = 503, body = ErrorAnswer, description = "`session_unavailable`: try again"),
+        (status = 504, body = ErrorAnswer, description = "`outcome_unknown`: it was told to pair and did not answer"),
+        (status = 507, body = ErrorAnswer, description = "`storage_failed`: nothing was changed"),
+    ),
 )]
 pub async fn start(State(state): State<AppState>, OwnSession(session): OwnSession) -> Answer {
     begin(&state, &session).await?;
@@ -71,7 +78,11 @@ async fn with_process(state: &AppState, session: SessionRecord) -> SessionRecord
 /// Its status is `suspended` then. Answers when its process has ended.
 #[utoipa::path(
     post, path = "/api/sessions/{id}/stop", tag = "Sessions", params(("id" = String, Path, description = "Session id")),
-    responses((status = 200, body = SessionState), (status = 404, body = ErrorAnswer, description = "`session_not_found`")),
+    responses(
+        (status = 200, body = SessionState),
+        (status = 404, body = ErrorAnswer, description = "`session_not_found`"),
+        (status = 507, body = ErrorAnswer, description = "`storage_failed`: nothing was changed"),
+    ),
 )]
 pub async fn stop(State(state): State<AppState>, OwnSession(session): OwnSession) -> Answer {
     state.directory.suspend(&session.id).await.map_err(directory_error)?;
@@ -84,7 +95,14 @@ pub async fn stop(State(state): State<AppState>, OwnSession(session): OwnSession
 /// more, or pairs anew.
 #[utoipa::path(
     post, path = "/api/sessions/{id}/restart", tag = "Sessions", params(("id" = String, Path, description = "Session id")),
-    responses((status = 200, body = SessionState), (status = 404, body = ErrorAnswer, description = "`session_not_found`")),
+    responses(
+        (status = 200, body = SessionState),
+        (status = 404, body = ErrorAnswer, description = "`session_not_found`"),
+        (status = 409, body = ErrorAnswer, description = "`session_not_open`: its process is just ending"),
+        (status = 503, body = ErrorAnswer, description = "`session_unavailable`: try again"),
+        (status = 504, body = ErrorAnswer, description = "`outcome_unknown`: it was told to pair and did not answer"),
+        (status = 507, body = ErrorAnswer, description = "`storage_failed`: nothing was changed"),
+    ),
 )]
 pub async fn restart(State(state): State<AppState>, OwnSession(session): OwnSession) -> Answer {
     let ended =
@@ -106,6 +124,7 @@ pub async fn restart(State(state): State<AppState>, OwnSession(session): OwnSess
         (status = 404, body = ErrorAnswer, description = "`session_not_found`"),
         (status = 409, body = ErrorAnswer, description = "`session_not_open`"),
         (status = 503, body = ErrorAnswer, description = "`session_unavailable`"),
+        (status = 504, body = ErrorAnswer, description = "`outcome_unknown`"),
     ),
 )]
 pub async fn logout(State(state): State<AppState>, OwnSession(session): OwnSession) -> Answer {

@@ -166,6 +166,8 @@ impl SessionState {
         (status = 200, body = SessionState),
         (status = 400, body = ErrorAnswer, description = "`invalid_session_id`, `invalid_body` or `invalid_json`"),
         (status = 409, body = ErrorAnswer, description = "`session_id_taken`: another key has it; `too_many_sessions`"),
+        (status = 413, body = ErrorAnswer, description = "`payload_too_large`"),
+        (status = 503, body = ErrorAnswer, description = "`session_unavailable`: it is there, and could not be told to pair"),
         (status = 507, body = ErrorAnswer, description = "`storage_failed`: nothing was changed"),
     ),
 )]

@@ -175,10 +175,8 @@ impl Inner {
             }
             changes.send_modify(|count| *count += 1);
         });
-        let supervisor = Supervisor::start(spec, uid.clone(), token, notify);
-        if resource.spec.operating_mode == OperatingMode::Running {
-            supervisor.run();
-        }
+        let runs = resource.spec.operating_mode == OperatingMode::Running;
+        let supervisor = Supervisor::start(spec, uid.clone(), token, notify, runs);
         let entry = Arc::new(Entry { resource: Mutex::new(resource), uid, supervisor });
         self.entries.write().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::clone(&entry));
         self.changes.send_modify(|count| *count += 1);

@@ -40,10 +40,12 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// Starts the task; the process starts with [`Supervisor::run`].
-    pub fn start(spec: ChildSpec, uid: String, token: String, notify: Notify) -> Self {
-        let (wish, wished) = watch::channel(Wish::Stop);
-        let (published, runtime) = watch::channel(Runtime::Stopped { since: now_ms() });
+    /// Starts the task. The process starts too if it `runs`, with [`Supervisor::run`] otherwise.
+    pub fn start(spec: ChildSpec, uid: String, token: String, notify: Notify, runs: bool) -> Self {
+        let since = now_ms();
+        let (wish, wished) = watch::channel(if runs { Wish::Run(0) } else { Wish::Stop });
+        let first = if runs { Runtime::Starting { since } } else { Runtime::Stopped { since } };
+        let (published, runtime) = watch::channel(first);
         let keeper = Keeper { spec, uid, token, wished, published, notify, backoff: Backoff::default() };
         tokio::spawn(keeper.keep());
         Self { wish, runtime }

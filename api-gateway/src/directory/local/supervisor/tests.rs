@@ -15,6 +15,10 @@ struct Fixture {
 
 /// A supervisor of a script. `$HOME` is its folder; `announce` writes its address, its process id standing for the port.
 fn supervise(script: &str) -> Fixture {
+    begin(script, false)
+}
+
+fn begin(script: &str, runs: bool) -> Fixture {
     let folder = tempfile::tempdir().unwrap();
     let announce =
         "announce() { echo \"127.0.0.1:$$\" > \"$HOME/new\"; mv \"$HOME/new\" \"$HOME/address\"; }";
@@ -31,7 +35,7 @@ fn supervise(script: &str) -> Fixture {
     let notify: Notify = Arc::new(move |ended| {
         count.fetch_add(usize::from(ended), Ordering::SeqCst);
     });
-    let supervisor = Supervisor::start(spec, "uid".to_owned(), "token".to_owned(), notify);
+    let supervisor = Supervisor::start(spec, "uid".to_owned(), "token".to_owned(), notify, runs);
     Fixture { folder, supervisor, ends }
 }
 
@@ -120,4 +124,13 @@ async fn a_missing_program_is_told() {
     fixture.supervisor.run();
     let failed = fixture.reaches(|runtime| matches!(runtime, Runtime::Failed { .. })).await;
     assert!(matches!(failed, Runtime::Failed { reason, .. } if reason.code == "cannot_start"));
+}
+
+#[tokio::test]
+async fn what_shall_run_never_looks_stopped() {
+    let fixture = begin("announce; exec sleep 60", true);
+    assert!(matches!(fixture.supervisor.runtime(), Runtime::Starting { .. }), "before the task has begun");
+    fixture.reaches(|runtime| matches!(runtime, Runtime::Running { .. })).await;
+    fixture.supervisor.stop().await;
+    assert!(matches!(fixture.supervisor.runtime(), Runtime::Stopped { .. }));
 }
