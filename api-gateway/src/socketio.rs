@@ -25,6 +25,9 @@ use crate::monitor::Told;
 
 /// Largest packet of a client, in bytes.
 const MAX_PACKET: u64 = 100_000;
+/// How many packets may wait for one client; it misses more, and finds them in the session's log. The messages that waited
+/// for a session that was away come in one burst.
+const MAX_WAITING: usize = 1024;
 /// Most rooms that one client may be in.
 const MAX_ROOMS: usize = 1000;
 
@@ -51,6 +54,7 @@ pub fn layer(state: &AppState) -> (SocketIoLayer, SocketIo) {
     let packet = usize::try_from(MAX_PACKET).unwrap_or(usize::MAX);
     let (layer, io) = SocketIoBuilder::new()
         .max_payload(MAX_PACKET)
+        .max_buffer_size(MAX_WAITING)
         .ws_max_message_size(packet)
         .ws_max_frame_size(packet)
         .build_layer();
