@@ -128,6 +128,7 @@ impl Metrics {
     pub(crate) fn transmitted(&self, result: &Transmission) {
         match result {
             Transmission::Written => self.sent.inc(),
+            Transmission::Held => 0,
             Transmission::Disconnected | Transmission::Failed | Transmission::Impossible(_) => {
                 self.write_failures.inc()
             }

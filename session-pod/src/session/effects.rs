@@ -1,12 +1,14 @@
 //! Performs the effects of a round that are no writes: the client, and those who wait for answers.
 
+use std::sync::Arc;
+
 use session_api::{EventData, Reason};
 use tokio::sync::oneshot;
 
 use super::run::{Runner, Ticket};
 use super::state::{Effect, Input, Outcome, Refusal, Signal, Transmission, reason};
 use super::{Reply, Secret, Sending, now_ms};
-use crate::store::{Draft, Progress, Written, wipe};
+use crate::store::{Draft, Progress, Store, Written, wipe};
 use crate::whatsapp::Engine;
 
 impl Runner {
@@ -18,7 +20,7 @@ impl Runner {
             Effect::Logout(ticket) => self.log_out(ticket),
             Effect::RequestCode { ticket, phone } => self.request_code(ticket, phone),
             Effect::Wipe => self.wipe(),
-            Effect::Transmit { generation, id } => self.transmit(generation, id),
+            Effect::Transmit { generation, ids } => self.transmit(generation, ids),
             Effect::Answer(ticket, result) => self.answer(ticket, result),
             Effect::Resolve { id, outcome } => self.resolve(&id, &outcome),
             Effect::Announce(event) => self.announce(event),
@@ -107,22 +109,18 @@ impl Runner {
         });
     }
 
-    fn transmit(&self, generation: u64, id: String) {
+    fn transmit(&self, generation: u64, ids: Vec<String>) {
         let (Some(engine), Some(store)) = (self.engine.clone(), self.setup.store.clone()) else { return };
-        let (to_self, metrics) = (self.to_self.clone(), std::sync::Arc::clone(&self.setup.metrics));
+        let (to_self, metrics) = (self.to_self.clone(), Arc::clone(&self.setup.metrics));
         tokio::spawn(async move {
-            let wanted = id.clone();
-            let stored = tokio::task::spawn_blocking(move || store.message(&wanted)).await;
-            let result = match stored {
-                Ok(Ok(Some((to, message)))) => engine.transmit(&id, &to, &message).await,
-                Ok(Ok(None)) => {
-                    Transmission::Impossible(reason("not_stored", "the message is not in the store"))
-                }
-                Ok(Err(_)) | Err(_) => Transmission::Failed,
-            };
-            metrics.transmitted(&result);
-            let _stopped =
-                to_self.send(Input::Engine { generation, signal: Signal::Transmitted { id, result } });
+            let mut written = true;
+            for id in ids {
+                let result = if written { write_out(&engine, &store, &id).await } else { Transmission::Held };
+                written = result == Transmission::Written;
+                metrics.transmitted(&result);
+                let signal = Signal::Transmitted { id, result };
+                let _stopped = to_self.send(Input::Engine { generation, signal });
+            }
         });
     }
 
@@ -181,5 +179,15 @@ impl Runner {
     fn tell(&self, input: Input) {
         // The task hears itself as long as it runs.
         let _stopped = self.to_self.send(input);
+    }
+}
+
+/// Reads a message from the store and writes it to the wire.
+async fn write_out(engine: &Engine, store: &Arc<Store>, id: &str) -> Transmission {
+    let (store, wanted) = (Arc::clone(store), id.to_owned());
+    match tokio::task::spawn_blocking(move || store.message(&wanted)).await {
+        Ok(Ok(Some((to, message)))) => engine.transmit(id, &to, &message).await,
+        Ok(Ok(None)) => Transmission::Impossible(reason("not_stored", "the message is not in the store")),
+        Ok(Err(_)) | Err(_) => Transmission::Failed,
     }
 }

@@ -1,7 +1,8 @@
 //! The queue of sends: which message may go out now, what an acknowledgement or its absence means, when to give up. Pure.
 //!
-//! Messages start in order, one at a time; a few may wait for their acknowledgement together. A message that waits for its
-//! next try holds back only messages to the same recipient.
+//! Messages are written one at a time and in order: a few are handed over together, and when one of them cannot be written
+//! those behind it come back untried. A few may wait for their acknowledgement together. A message that waits for its next
+//! try holds back only messages to the same recipient.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -9,6 +10,8 @@ use crate::store::Queued;
 
 /// Messages that may wait for WhatsApp's acknowledgement at a time.
 const WINDOW: usize = 16;
+/// Messages that are handed over together when no pace is asked for.
+pub(crate) const BURST: usize = 8;
 /// How long WhatsApp may take to acknowledge, milliseconds.
 const ACK_TIMEOUT_MS: u64 = 20_000;
 /// Failed tries after which a message is given up.
@@ -78,25 +81,48 @@ impl Outbox {
         self.entries.push_back(Entry { id, to, attempts: 0, stage: Stage::Waiting { from: 0 } });
     }
 
-    /// Takes the message that may go out now.
-    pub(crate) fn start_next(&mut self, now: u64) -> Option<String> {
-        let (place, _) = self.candidates().find(|&(_, from)| from <= now)?;
-        let entry = self.entries.get_mut(place)?;
-        entry.stage = Stage::Writing;
-        Some(entry.id.clone())
+    /// Takes the messages that may go out now, at most so many, in the order in which they are to be written.
+    pub(crate) fn start(&mut self, most: usize, now: u64) -> Vec<String> {
+        let places: Vec<usize> = self.ready(now).take(most.min(self.room())).collect();
+        let start = |place: usize| {
+            let entry = self.entries.get_mut(place)?;
+            entry.stage = Stage::Writing;
+            Some(entry.id.clone())
+        };
+        places.into_iter().filter_map(start).collect()
     }
 
-    /// Messages that nothing holds back but time, oldest first: their place, and from when on they may go out.
-    fn candidates(&self) -> impl Iterator<Item = (usize, u64)> {
-        let writing = self.entries.iter().any(|entry| entry.stage == Stage::Writing);
-        let on_the_way = |entry: &&Entry| matches!(entry.stage, Stage::Written { .. });
-        let full = self.entries.iter().filter(on_the_way).take(WINDOW).count() == WINDOW;
+    /// How many messages may be started: none while one is being written.
+    fn room(&self) -> usize {
+        let count =
+            |stage: fn(&Stage) -> bool| self.entries.iter().filter(|e| stage(&e.stage)).take(WINDOW).count();
+        if count(|stage| *stage == Stage::Writing) > 0 {
+            return 0;
+        }
+        WINDOW - count(|stage| matches!(stage, Stage::Written { .. }))
+    }
+
+    /// Places of the messages that nothing holds back, oldest first.
+    fn ready(&self, now: u64) -> impl Iterator<Item = usize> {
         let mut held = HashSet::new();
-        let entries = self.entries.iter().enumerate().take_while(move |_| !writing && !full);
-        entries.filter_map(move |(place, entry)| match entry.stage {
-            Stage::Waiting { from } => held.insert(entry.to.as_str()).then_some((place, from)),
+        self.entries.iter().enumerate().filter_map(move |(place, entry)| match entry.stage {
+            Stage::Waiting { from } if from > now => {
+                held.insert(entry.to.as_str());
+                None
+            }
+            Stage::Waiting { .. } => (!held.contains(entry.to.as_str())).then_some(place),
             Stage::Writing | Stage::Written { .. } => None,
         })
+    }
+
+    /// When the first message that only its pause holds back may go out.
+    fn next_try(&self) -> Option<u64> {
+        let mut seen = HashSet::new();
+        let waiting = self.entries.iter().filter_map(|entry| match entry.stage {
+            Stage::Waiting { from } => Some((entry.to.as_str(), from)),
+            Stage::Writing | Stage::Written { .. } => None,
+        });
+        waiting.filter(|(to, _)| seen.insert(*to)).map(|(_, from)| from).min()
     }
 
     /// The message is on the wire.
@@ -156,10 +182,10 @@ impl Outbox {
 
     /// When something is to be done next.
     pub(crate) fn wake_at(&self, now: u64) -> Option<u64> {
-        if self.candidates().any(|(_, from)| from <= now) {
+        let next = if self.room() > 0 { self.next_try() } else { None };
+        if next.is_some_and(|at| at <= now) {
             return Some(now);
         }
-        let next = self.candidates().map(|(_, from)| from);
         let overdue = self.entries.iter().filter_map(|entry| match entry.stage {
             Stage::Written { since } => Some(since + ACK_TIMEOUT_MS),
             Stage::Waiting { .. } | Stage::Writing => None,
@@ -188,6 +214,8 @@ fn backoff(attempts: u32) -> u64 {
 mod tests {
     use super::*;
 
+    const NONE: [&str; 0] = [];
+
     fn outbox(messages: &[(&str, &str)]) -> Outbox {
         let queued = |(id, to): &(&str, &str)| Queued { id: (*id).into(), to: (*to).into(), attempts: 0 };
         Outbox::load(messages.iter().map(queued).collect())
@@ -196,14 +224,33 @@ mod tests {
     #[test]
     fn one_is_written_at_a_time_and_in_order() {
         let mut outbox = outbox(&[("1", "a"), ("2", "a"), ("3", "b")]);
-        assert_eq!(outbox.start_next(0).as_deref(), Some("1"));
-        assert_eq!(outbox.start_next(0), None, "the first is still being written");
+        assert_eq!(outbox.start(1, 0).first().map(String::as_str), Some("1"));
+        assert_eq!(outbox.start(1, 0), NONE, "the first is still being written");
         outbox.written("1", 10);
-        assert_eq!(outbox.start_next(10).as_deref(), Some("2"), "its acknowledgement is not waited for");
+        assert_eq!(
+            outbox.start(1, 10).first().map(String::as_str),
+            Some("2"),
+            "its acknowledgement is not waited for"
+        );
         outbox.written("2", 11);
         assert!(outbox.settle("1"));
         assert!(!outbox.settle("1"));
-        assert_eq!(outbox.start_next(12).as_deref(), Some("3"));
+        assert_eq!(outbox.start(1, 12).first().map(String::as_str), Some("3"));
+    }
+
+    #[test]
+    fn a_few_are_handed_over_together_and_come_back_in_order() {
+        let mut outbox = outbox(&[("1", "a"), ("2", "a"), ("3", "b"), ("4", "a")]);
+        assert_eq!(outbox.start(3, 0), ["1", "2", "3"]);
+        assert_eq!(outbox.start(3, 0), NONE, "these are still being written");
+        // The second cannot be written; the third comes back untried.
+        outbox.written("1", 5);
+        outbox.failed("2", 5);
+        assert_eq!(outbox.start(3, 5), NONE);
+        outbox.put_back("3");
+        assert_eq!(outbox.start(3, 5), ["3"], "the fourth goes to who waits for the second");
+        outbox.written("3", 6);
+        assert_eq!(outbox.start(3, 1_005), ["2", "4"]);
     }
 
     #[test]
@@ -212,27 +259,27 @@ mod tests {
         let messages: Vec<(&str, &str)> = ids.iter().map(|id| (id.as_str(), id.as_str())).collect();
         let mut outbox = outbox(&messages);
         for _ in 0..WINDOW {
-            let id = outbox.start_next(0).unwrap();
+            let id = outbox.start(1, 0).remove(0);
             outbox.written(&id, 0);
         }
-        assert_eq!(outbox.start_next(0), None);
+        assert_eq!(outbox.start(1, 0), NONE);
         outbox.settle("5");
-        assert_eq!(outbox.start_next(0).as_deref(), Some(WINDOW.to_string().as_str()));
+        assert_eq!(outbox.start(1, 0).first().map(String::as_str), Some(WINDOW.to_string().as_str()));
     }
 
     #[test]
     fn a_retry_holds_back_its_recipient_only() {
         let mut outbox = outbox(&[("1", "a"), ("2", "a"), ("3", "b")]);
-        outbox.start_next(0);
+        outbox.start(1, 0);
         assert_eq!(outbox.failed("1", 0), Some(Verdict::Again { id: "1".into(), attempts: 1 }));
-        assert_eq!(outbox.start_next(0).as_deref(), Some("3"));
+        assert_eq!(outbox.start(1, 0).first().map(String::as_str), Some("3"));
         outbox.written("3", 0);
         outbox.settle("3");
-        assert_eq!(outbox.start_next(999), None);
+        assert_eq!(outbox.start(1, 999), NONE);
         assert_eq!(outbox.wake_at(0), Some(1_000));
-        assert_eq!(outbox.start_next(1_000).as_deref(), Some("1"));
+        assert_eq!(outbox.start(1, 1_000).first().map(String::as_str), Some("1"));
         outbox.written("1", 1_000);
-        assert_eq!(outbox.start_next(1_000).as_deref(), Some("2"));
+        assert_eq!(outbox.start(1, 1_000).first().map(String::as_str), Some("2"));
     }
 
     #[test]
@@ -240,14 +287,14 @@ mod tests {
         let mut outbox = outbox(&[("1", "a")]);
         let mut now = 0;
         for attempt in 1..MAX_ATTEMPTS {
-            assert_eq!(outbox.start_next(now).as_deref(), Some("1"), "attempt {attempt}");
+            assert_eq!(outbox.start(1, now).first().map(String::as_str), Some("1"), "attempt {attempt}");
             outbox.written("1", now);
             assert_eq!(outbox.expire(now + ACK_TIMEOUT_MS - 1), []);
             now = outbox.wake_at(now).unwrap();
             assert_eq!(outbox.expire(now), [Verdict::Again { id: "1".into(), attempts: attempt }]);
             now = outbox.wake_at(now).unwrap();
         }
-        outbox.start_next(now);
+        outbox.start(1, now);
         outbox.written("1", now);
         assert_eq!(outbox.expire(now + ACK_TIMEOUT_MS), [Verdict::GiveUp { id: "1".into() }]);
         assert_eq!(outbox.depth(), 0);
@@ -257,15 +304,19 @@ mod tests {
     fn a_new_connection_sends_the_unacknowledged_again_in_order() {
         let mut outbox = outbox(&[("1", "a"), ("2", "a"), ("3", "a")]);
         for now in 0..2 {
-            let id = outbox.start_next(now).unwrap();
+            let id = outbox.start(1, now).remove(0);
             outbox.written(&id, now);
         }
         outbox.put_all_back();
-        assert_eq!(outbox.start_next(5).as_deref(), Some("1"));
+        assert_eq!(outbox.start(1, 5).first().map(String::as_str), Some("1"));
         outbox.put_back("1");
-        assert_eq!(outbox.start_next(5).as_deref(), Some("1"), "a lost connection is no failed try");
+        assert_eq!(
+            outbox.start(1, 5).first().map(String::as_str),
+            Some("1"),
+            "a lost connection is no failed try"
+        );
         outbox.written("1", 5);
-        assert_eq!(outbox.start_next(5).as_deref(), Some("2"));
+        assert_eq!(outbox.start(1, 5).first().map(String::as_str), Some("2"));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use session_api::{Account, EventData, QrCode, Reason, SessionPolicy, SessionState};
 
 use super::disconnect::{Ending, restart_pause};
-use super::outbox::{Outbox, Verdict};
+use super::outbox::{BURST, Outbox, Verdict};
 use super::pairing::{self, Codes};
 pub(crate) use super::vocabulary::{Ask, Effect, Found, Input, Outcome, Refusal, Signal, Transmission};
 use super::{input, pace};
@@ -323,11 +323,13 @@ impl State {
         }
         let overdue = self.outbox.expire(now.ms);
         let mut effects: Vec<Effect> = overdue.into_iter().flat_map(|verdict| self.judge(verdict)).collect();
-        if self.send_at <= now.ms
-            && let Some(id) = self.outbox.start_next(now.ms)
-        {
-            self.send_at = now.ms + pace::gap(&self.policy, now.roll);
-            effects.push(Effect::Transmit { generation, id });
+        if self.send_at <= now.ms {
+            let gap = pace::gap(&self.policy, now.roll);
+            let ids = self.outbox.start(if gap == 0 { BURST } else { 1 }, now.ms);
+            if !ids.is_empty() {
+                self.send_at = now.ms + gap;
+                effects.push(Effect::Transmit { generation, ids });
+            }
         }
         effects
     }

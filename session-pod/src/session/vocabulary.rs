@@ -109,6 +109,8 @@ pub(crate) enum Transmission {
     Written,
     /// There was no connection.
     Disconnected,
+    /// It was not tried: one handed over before it could not be written.
+    Held,
     /// It did not work; it may the next time.
     Failed,
     /// It can never work.
@@ -185,12 +187,12 @@ pub(crate) enum Effect {
     },
     /// Delete the credentials.
     Wipe,
-    /// Write this message to the wire.
+    /// Write these messages to the wire, one after another. What stands behind one that cannot be written is held.
     Transmit {
         /// By which client.
         generation: u64,
-        /// Which message.
-        id: String,
+        /// Which messages.
+        ids: Vec<String>,
     },
     /// Answer.
     Answer(u64, Result<(), Refusal>),

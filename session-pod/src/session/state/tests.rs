@@ -239,14 +239,14 @@ fn the_first_terminal_end_counts() {
 #[test]
 fn passing_ends_reconnect_and_send_again_with_the_same_id() {
     let scene = Scene::open_with(&["m"]);
-    scene.does(&Effect::Transmit { generation: 1, id: "m".into() });
+    scene.does(&Effect::Transmit { generation: 1, ids: vec!["m".into()] });
     let written = Signal::Transmitted { id: "m".into(), result: Transmission::Written };
     let scene = scene.hears(written).hears(Signal::Disconnected(reason("connection_lost", "")));
     scene.is(S::Reconnecting).because("connection_lost");
     let sent = scene.asks(Ask::Send);
     sent.does(&Effect::Accept(7));
     let scene = sent.hears(Signal::Connected(me()));
-    scene.is(S::Open).does(&Effect::Transmit { generation: 1, id: "m".into() });
+    scene.is(S::Open).does(&Effect::Transmit { generation: 1, ids: vec!["m".into()] });
     let opened = |e: &Effect| matches!(e, Effect::Write(Write::Append(EventData::SessionOpen { .. })));
     assert!(!scene.effects.iter().any(opened), "it was open before");
 }
@@ -363,12 +363,12 @@ fn sends_keep_the_pace_of_the_policy() {
     assert_eq!(again.effects, [Effect::Answer(7, Ok(()))], "the same hash changes nothing");
     let stored = |id: &str| Input::Stored { id: id.into(), to: "a@lid".into() };
     let scene = again.after(0, stored("1"));
-    scene.does(&Effect::Transmit { generation: 1, id: "1".into() });
+    scene.does(&Effect::Transmit { generation: 1, ids: vec!["1".into()] });
     let scene = scene.hears(Signal::Transmitted { id: "1".into(), result: Transmission::Written });
     let scene = scene.after(0, stored("2"));
     assert_eq!(scene.effects, []);
     assert_eq!(scene.state.wake_at(scene.now), Some(scene.now + 1_500));
-    scene.after(1_500, Input::Tick).does(&Effect::Transmit { generation: 1, id: "2".into() });
+    scene.after(1_500, Input::Tick).does(&Effect::Transmit { generation: 1, ids: vec!["2".into()] });
 }
 
 #[test]
