@@ -166,7 +166,7 @@ fn pure_files_have_no_async_no_client_and_no_clock() {
         "simulator/src/stanza/",
         "simulator/src/phone",
         "api-gateway/src/status.rs",
-        "api-gateway/src/local/resource.rs",
+        "api-gateway/src/directory/local/resource.rs",
         "api-gateway/src/keys.rs",
     ];
     const EFFECTS: [&str; 8] = [
