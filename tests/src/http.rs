@@ -46,12 +46,7 @@ pub fn client() -> &'static Client {
     CLIENT.get_or_init(|| {
         // A second caller may have installed it already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        Client::builder()
-            .no_proxy()
-            .timeout(Duration::from_mins(2))
-            .pool_max_idle_per_host(0)
-            .build()
-            .unwrap()
+        Client::builder().no_proxy().timeout(Duration::from_mins(2)).build().unwrap()
     })
 }
 
