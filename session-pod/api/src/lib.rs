@@ -27,7 +27,7 @@ pub mod pairing;
 pub mod recipient;
 pub mod status;
 
-pub use config::{ConfigPush, SessionPolicy};
+pub use config::{ConfigPush, ProxyUrl, SessionPolicy, Webhook};
 pub use error::ErrorBody;
 pub use event::{Event, EventData, EventPage, EventsQuery, InboundMessage, MessageStatus};
 pub use message::{Content, MessageId, Quoted, SendRequest, SendResponse, SendStatus};

@@ -1,0 +1,1 @@
+//! The operator: every `WhatsAppSession` becomes exactly one running pod, and its status says how that stands.
