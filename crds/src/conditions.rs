@@ -37,7 +37,7 @@ pub mod reason {
     pub const INVALID_SPEC: &str = "InvalidSpec";
     /// A Secret that the spec names, or its key, is not there.
     pub const SECRET_NOT_FOUND: &str = "SecretNotFound";
-    /// The API server refused an object of this session (quota, admission, PodSecurity).
+    /// The API server refused an object of this session (quota, admission, pod security).
     pub const REFUSED: &str = "Refused";
     /// The operator may not do what it has to.
     pub const FORBIDDEN: &str = "Forbidden";

@@ -58,7 +58,7 @@ pub fn secret(session: &str) -> String {
     format!("{session}-session")
 }
 
-/// Name of a session's NetworkPolicy.
+/// Name of a session's `NetworkPolicy`.
 pub fn network_policy(session: &str) -> String {
     format!("{session}-session")
 }

@@ -3,6 +3,7 @@
 //! Comes in: nothing. Goes out: the resource's type, from which the CustomResourceDefinition is made, with every rule that
 //! the API server shall hold it to. What a field means is said at the field: `kubectl explain` shows the same words.
 #![expect(unreachable_pub, reason = "KubeSchema repeats each struct inside a function")]
+#![expect(clippy::doc_markdown, reason = "kubectl explain shows these words as they are")]
 
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};

@@ -1,5 +1,6 @@
 //! The parts of a `WhatsAppSession`'s spec, each with the rules that the API server holds it to.
 #![expect(unreachable_pub, reason = "KubeSchema repeats each struct inside a function")]
+#![expect(clippy::doc_markdown, reason = "kubectl explain shows these words as they are")]
 
 use std::collections::BTreeMap;
 
@@ -63,7 +64,7 @@ pub struct SecretKey {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Policy {
-    /// Least time between two messages to the same recipient, milliseconds. Unset: as the gateway is configured.
+    /// Least time between two messages to the same recipient, milliseconds. Unset: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 86_400_000))]
     pub cooldown_ms: Option<i64>,

@@ -1,6 +1,7 @@
 //! What the operator says of a session. Only the operator writes it; all of it can be found out again by looking.
 //!
 //! No secret, QR code, phone number or message text is ever in here.
+#![expect(clippy::doc_markdown, reason = "kubectl explain shows these words as they are")]
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;

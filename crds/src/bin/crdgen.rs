@@ -1,4 +1,4 @@
-//! Prints the CustomResourceDefinition as YAML. Its output is checked in as `crds/whatsappsessions.yaml`.
+//! Prints the `CustomResourceDefinition` as YAML. Its output is checked in as `crds/whatsappsessions.yaml`.
 
 use std::io::Write as _;
 
