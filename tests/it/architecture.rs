@@ -91,21 +91,33 @@ fn arrows_point_the_right_way() {
     assert_eq!(own_dependencies("session-api"), set(&[]));
     assert_eq!(own_dependencies("simulator"), set(&[]));
     assert_eq!(own_dependencies("session-pod"), set(&["session-api"]));
-    assert_eq!(own_dependencies("api-gateway"), set(&["session-api"]));
+    assert_eq!(own_dependencies("crds"), set(&[]));
+    assert_eq!(own_dependencies("operator"), set(&["crds", "session-api"]));
+    assert_eq!(own_dependencies("api-gateway"), set(&["crds", "session-api"]));
 }
 
 #[test]
-fn session_pod_knows_no_kubernetes_and_the_gateway_no_whatsapp() {
+fn session_pod_knows_no_kubernetes_and_nobody_else_whatsapp() {
     let pod = tree("session-pod", &[]);
     assert!(pod.contains("whatsapp-rust v0.7.0"));
     assert!(!pod.lines().any(|l| l.starts_with("kube") || l.starts_with("k8s-openapi")));
-    let gateway = tree("api-gateway", &[]);
-    assert!(
-        !gateway
-            .lines()
-            .any(|l| l.starts_with("whatsapp") || l.starts_with("waco") || l.starts_with("waproto")),
-        "{gateway}"
-    );
+    for package in ["api-gateway", "operator"] {
+        let tree = tree(package, &[]);
+        assert!(tree.contains("kube v5."));
+        let protocol =
+            |l: &str| l.starts_with("whatsapp") || l.starts_with("waco") || l.starts_with("waproto");
+        assert!(!tree.lines().any(protocol), "{package}: {tree}");
+    }
+}
+
+#[test]
+fn only_the_operator_writes_status() {
+    let gateway = sources().into_iter().filter(|f| f.starts_with("api-gateway/src"));
+    for file in gateway {
+        for write in ["patch_status", "replace_status", "patch_subresource", "patch_scale"] {
+            assert!(!code(&file).contains(write), "{} must not {write}", file.display());
+        }
+    }
 }
 
 #[test]
@@ -158,7 +170,15 @@ fn the_simulator_uses_no_client_library() {
 
 #[test]
 fn pure_files_have_no_async_no_client_and_no_clock() {
-    const PURE: [&str; 9] = [
+    const PURE: [&str; 17] = [
+        "crds/src/",
+        "operator/src/build",
+        "operator/src/decide",
+        "operator/src/rollout",
+        "operator/src/status",
+        "operator/src/validate",
+        "operator/src/leader/lease.rs",
+        "api-gateway/src/directory/kubernetes/index",
         "session-pod/src/session/",
         "session-pod/src/whatsapp/convert",
         "session-pod/api/src/",
