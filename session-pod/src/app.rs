@@ -6,14 +6,15 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use session_api::ConfigPush;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-use crate::config::{Config, TokenSource, check_token};
+use crate::config::{self, Config, TokenSource, check_token};
 use crate::http::{App, Token, router};
 use crate::metrics::Metrics;
 use crate::session::state::{Found, State};
-use crate::session::{Identity, Runner, SessionHandle, Setup, now_ms};
+use crate::session::{Cooldowns, Identity, Runner, SessionHandle, Setup, asked_cooldown, now_ms};
 use crate::store::{self, Credentials, Limits, Link, Store, StoreError};
 use crate::whatsapp::{EngineConfig, client_config};
 
@@ -37,6 +38,9 @@ pub(crate) enum Unfit {
     /// The extra roots.
     #[error(transparent)]
     Tls(#[from] crate::whatsapp::TlsError),
+    /// The file with the configuration to start with.
+    #[error(transparent)]
+    ConfigFile(#[from] crate::config::push::FileError),
 }
 
 /// The parts that the configuration names, read and checked.
@@ -44,6 +48,7 @@ pub(crate) struct Parts {
     config: Config,
     token: Token,
     tls: Arc<rustls::ClientConfig>,
+    given: Option<ConfigPush>,
 }
 
 /// Reads what the configuration names.
@@ -61,7 +66,8 @@ pub(crate) fn read(config: Config) -> Result<Parts, Unfit> {
         }
     };
     let tls = client_config(config.extra_ca.as_deref())?;
-    Ok(Parts { config, token, tls })
+    let given = config.initial.as_deref().map(config::push::read).transpose()?;
+    Ok(Parts { config, token, tls, given })
 }
 
 /// Runs the session until it has stopped. `stop` sends when the process is asked to.
@@ -69,11 +75,11 @@ pub(crate) fn read(config: Config) -> Result<Parts, Unfit> {
 /// # Errors
 /// The port cannot be opened or announced.
 pub(crate) async fn run(parts: Parts, stop: oneshot::Receiver<&'static str>) -> anyhow::Result<()> {
-    let Parts { config, token, tls } = parts;
+    let Parts { config, token, tls, given } = parts;
     let listener =
         TcpListener::bind(config.listen).await.with_context(|| format!("listen on {}", config.listen))?;
     let metrics = Arc::new(Metrics::new());
-    let opened = open(&config);
+    let opened = open(&config, given);
     let store = opened.store.clone();
     let setup = Setup {
         identity: Identity {
@@ -124,21 +130,35 @@ struct Opened {
 }
 
 /// Opens the stores. What is wrong with them becomes the session's state: the process lives on and says so.
-fn open(config: &Config) -> Opened {
+fn open(config: &Config, given: Option<ConfigPush>) -> Opened {
     let broken = |error: StoreError, link| {
         tracing::error!(%error, "the session cannot run");
         State::broken(error.reason(), link, now_ms())
     };
-    let (store, opened) = match Store::open(&config.data_dir, Limits::default()) {
-        Ok(opened) => opened,
-        Err(error) => return Opened { store: None, writer_epoch: 0, state: broken(error, Link::Unpaired) },
+    let (store, writer_epoch, state) =
+        match Store::open(&config.data_dir, config.min_writer_epoch, Limits::default()) {
+            Err(error) => (None, 0, broken(error, Link::Unpaired)),
+            Ok((store, opened)) => {
+                let writer_epoch = opened.writer_epoch;
+                let state = match Credentials::look(&config.data_dir) {
+                    Ok(credentials) => State::boot(found(opened, credentials), now_ms()),
+                    Err(error) => broken(error, opened.link),
+                };
+                (Some(Arc::new(store)), writer_epoch, state)
+            }
+        };
+    // What the process was given wins over what was pushed to the one before it.
+    let mut state = match given {
+        Some(push) => state.configured(push),
+        None => state,
     };
-    let writer_epoch = opened.writer_epoch;
-    let state = match Credentials::look(&config.data_dir) {
-        Ok(credentials) => State::boot(found(opened, credentials), now_ms()),
-        Err(error) => broken(error, opened.link),
-    };
-    Opened { store: Some(Arc::new(store)), writer_epoch, state }
+    if let (Some(store), Some(cooldown)) = (&store, asked_cooldown(&state.config.policy)) {
+        match store.written_to_since(now_ms().saturating_sub(cooldown)) {
+            Ok(recent) => state.cooldowns = Cooldowns::load(recent),
+            Err(error) => tracing::warn!(%error, "cooldowns begin anew"),
+        }
+    }
+    Opened { store, writer_epoch, state }
 }
 
 fn found(opened: store::Opened, credentials: Credentials) -> Found {

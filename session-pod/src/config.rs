@@ -3,13 +3,15 @@
 //! A bad configuration is found here, before a port opens (the program exits with 64).
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{ArgAction, Parser};
 use url::Url;
 
 use crate::whatsapp::DEFAULT_LOG;
+
+pub(crate) mod push;
 
 /// WhatsApp's own websocket, the default of a release build.
 pub(crate) const WHATSAPP_URL: &str = "wss://web.whatsapp.com/ws/chat";
@@ -44,7 +46,7 @@ pub(crate) struct Flags {
     #[arg(long, env = "WAREST_DATA_DIR")]
     pub data_dir: PathBuf,
     /// Address of the HTTP server; port 0 takes a free one.
-    #[arg(long, env = "WAREST_LISTEN", default_value = "0.0.0.0:8080")]
+    #[arg(long, env = "WAREST_LISTEN", default_value = "0.0.0.0:8080", value_parser = listen)]
     pub listen: SocketAddr,
     /// File that gets `host:port` once the server listens.
     #[arg(long, env = "WAREST_ADDRESS_FILE")]
@@ -82,6 +84,12 @@ pub(crate) struct Flags {
     /// Free space on the data directory below which nothing is read from WhatsApp any more, bytes.
     #[arg(long, env = "WAREST_MIN_FREE_BYTES", default_value_t = 64 * 1024 * 1024)]
     pub min_free_bytes: u64,
+    /// JSON file with the configuration to start with, as `PUT /v1/config` takes it. What is pushed later wins.
+    #[arg(long, env = "WAREST_CONFIG_FILE")]
+    pub config_file: Option<PathBuf>,
+    /// Processes that are known to have opened the store before. A store that knows of fewer is another one: it is not touched.
+    #[arg(long, env = "WAREST_MIN_WRITER_EPOCH", default_value_t = 0)]
+    pub min_writer_epoch: u64,
 }
 
 /// What the program runs with. Files named in it have not been read.
@@ -117,6 +125,10 @@ pub(crate) struct Config {
     pub log: String,
     /// Floor of free space, bytes.
     pub min_free_bytes: u64,
+    /// Configuration to start with.
+    pub initial: Option<PathBuf>,
+    /// Processes that must have opened the store before.
+    pub min_writer_epoch: u64,
 }
 
 /// Where the bearer token comes from.
@@ -215,7 +227,20 @@ pub(crate) fn validate(flags: Flags, simulator_build: bool) -> Result<Config, Co
         exit_on_stdin_eof: flags.exit_on_stdin_eof,
         log: flags.log,
         min_free_bytes: flags.min_free_bytes,
+        initial: flags.config_file.filter(|path| !path.as_os_str().is_empty()),
+        min_writer_epoch: flags.min_writer_epoch,
     })
+}
+
+/// `address:port`. An IPv6 address may go without its brackets: Kubernetes writes a pod's so.
+fn listen(text: &str) -> Result<SocketAddr, String> {
+    let bare = || {
+        let (address, port) = text.rsplit_once(':')?;
+        let address: Ipv6Addr = address.parse().ok()?;
+        Some(SocketAddr::from((address, port.parse::<u16>().ok()?)))
+    };
+    let read = text.parse().ok().or_else(bare);
+    read.ok_or_else(|| "must be an address and a port, such as 0.0.0.0:8080 or [::1]:8080".to_owned())
 }
 
 fn is_dns_label(text: &str) -> bool {
@@ -263,7 +288,11 @@ fn is_whatsapp_host(host: &str) -> bool {
         .any(|domain| host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')))
 }
 
-fn proxy(text: &str) -> Result<Url, ConfigError> {
+/// The rule of a proxy, given or pushed.
+///
+/// # Errors
+/// It is none that can be used.
+pub(crate) fn proxy(text: &str) -> Result<Url, ConfigError> {
     let url = Url::parse(text).map_err(|_| ConfigError::Proxy)?;
     let known = matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h");
     if known && url.host_str().is_some_and(|host| !host.is_empty()) {
@@ -285,95 +314,4 @@ fn client_version(text: Option<String>, simulator_build: bool) -> Result<Option<
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn flags(change: impl FnOnce(&mut Flags)) -> Flags {
-        let mut flags = Flags {
-            session_id: "alice".into(),
-            session_uid: "uid-1".into(),
-            data_dir: "/data".into(),
-            listen: ([127, 0, 0, 1], 0).into(),
-            address_file: None,
-            token: Some("0123456789abcdef".into()),
-            token_file: None,
-            whatsapp_url: Some("ws://127.0.0.1:1/ws/chat".into()),
-            extra_ca: None,
-            proxy: None,
-            device_name: "WARest".into(),
-            auto_reply: false,
-            client_version: None,
-            exit_on_stdin_eof: false,
-            log: DEFAULT_LOG.into(),
-            min_free_bytes: 0,
-        };
-        change(&mut flags);
-        flags
-    }
-
-    #[track_caller]
-    fn refused(simulator_build: bool, change: impl FnOnce(&mut Flags)) -> ConfigError {
-        validate(flags(change), simulator_build).unwrap_err()
-    }
-
-    #[test]
-    fn a_simulator_build_refuses_whatsapp() {
-        for url in [
-            None,
-            Some(""),
-            Some("wss://web.whatsapp.com/ws/chat"),
-            Some("wss://WEB.WhatsApp.com./ws/chat"),
-            Some("ws://g.whatsapp.net/ws/chat"),
-            Some("wss://whatsapp.net"),
-        ] {
-            let error = refused(true, |f| f.whatsapp_url = url.map(str::to_owned));
-            assert!(matches!(error, ConfigError::SimulatorBuild(_)), "{url:?}: {error}");
-        }
-        let near = validate(flags(|f| f.whatsapp_url = Some("ws://notwhatsapp.com/ws/chat".into())), true);
-        assert!(near.is_ok());
-    }
-
-    #[test]
-    fn a_release_build_talks_to_whatsapp_by_default_and_pins_no_version() {
-        let config = validate(flags(|f| f.whatsapp_url = None), false).unwrap();
-        assert_eq!(config.whatsapp_url.as_str(), WHATSAPP_URL);
-        assert_eq!(config.client_version, None);
-        assert_eq!(validate(flags(|_| ()), true).unwrap().client_version, Some(SIMULATOR_CLIENT_VERSION));
-    }
-
-    #[test]
-    fn broken_values_are_named() {
-        for id in ["", "-a", "a-", "A", "a.b", "ä", &"x".repeat(64)] {
-            let error = refused(true, |f| f.session_id = id.to_owned());
-            assert!(matches!(error, ConfigError::SessionId(_)), "{id:?}");
-        }
-        assert_eq!(refused(true, |f| f.session_uid = "a b".into()), ConfigError::SessionUid);
-        assert_eq!(refused(true, |f| f.token = None), ConfigError::Token);
-        assert_eq!(refused(true, |f| f.token_file = Some("/t".into())), ConfigError::Token);
-        assert_eq!(refused(true, |f| f.token = Some("short".into())), ConfigError::ShortToken);
-        assert_eq!(refused(true, |f| f.proxy = Some("ftp://x".into())), ConfigError::Proxy);
-        assert_eq!(refused(true, |f| f.device_name = String::new()), ConfigError::DeviceName);
-        for version in ["2", "2.3000", "2.3000.x", "2.3000.1.4"] {
-            let error = refused(true, |f| f.client_version = Some(version.into()));
-            assert!(matches!(error, ConfigError::ClientVersion(_)), "{version}");
-        }
-        for url in ["http://127.0.0.1/ws/chat", "ws://", "nonsense"] {
-            let error = refused(true, |f| f.whatsapp_url = Some(url.into()));
-            assert!(matches!(error, ConfigError::WhatsappUrl(_)), "{url}");
-        }
-    }
-
-    #[test]
-    fn proxies_and_versions_are_read() {
-        let config = validate(
-            flags(|f| {
-                f.proxy = Some("socks5://user:secret@127.0.0.1:1080".into());
-                f.client_version = Some("2.3000.1234".into());
-            }),
-            false,
-        )
-        .unwrap();
-        assert_eq!(config.proxy.unwrap().scheme(), "socks5");
-        assert_eq!(config.client_version, Some((2, 3000, 1234)));
-    }
-}
+mod tests;

@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 
 use crate::metrics::Metrics;
 use crate::session::SessionHandle;
+use crate::session::state::reason;
 use crate::store::Store;
 
 mod auth;
@@ -66,9 +67,9 @@ impl App {
     /// The store, or why there is none.
     fn store(&self) -> Result<Arc<Store>, ApiError> {
         self.store.clone().ok_or_else(|| {
-            let reason = self.session.status().borrow().reason.clone();
-            let message = reason.map_or_else(|| "the store could not be opened".to_owned(), |r| r.message);
-            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "store_unwritable", message)
+            let unknown = || reason("store_unwritable", "the store could not be opened");
+            let why = self.session.status().borrow().reason.clone().unwrap_or_else(unknown);
+            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, &why.code, why.message)
         })
     }
 }

@@ -12,6 +12,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::store::{Draft, OutboxRow};
 
+mod cooldown;
 mod disconnect;
 mod effects;
 mod input;
@@ -23,6 +24,7 @@ pub(crate) mod state;
 mod view;
 mod vocabulary;
 
+pub(crate) use cooldown::{Cooldowns, MAX_COOLDOWN_MS, asked as asked_cooldown};
 pub(crate) use disconnect::Ending;
 pub(crate) use pace::MAX_PACE_MS;
 pub(crate) use run::{Runner, Setup};

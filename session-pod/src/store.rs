@@ -24,7 +24,7 @@ pub(crate) use meta::Link;
 pub(crate) use outbox::{Draft, OutboxRow, Progress, Queued};
 pub(crate) use retention::Limits;
 
-use session_api::{EventData, Reason, SessionPolicy};
+use session_api::{ConfigPush, EventData, Reason};
 
 /// Name of the file in the data directory.
 pub(crate) const FILE: &str = "session.db";
@@ -61,6 +61,20 @@ pub(crate) enum StoreError {
         /// Which file.
         file: PathBuf,
     },
+    /// Fewer processes have opened it than are known to have.
+    #[error(
+        "the volume is not the one that this session had: {known} processes have opened the session's store, and {file} {}. \
+         Nothing was changed and nothing connects. Bring the right volume back; or, if it is lost, have the session start anew",
+        knows_of(*found)
+    )]
+    Lost {
+        /// Which file.
+        file: PathBuf,
+        /// Processes that it knows of; none if there is no store.
+        found: Option<u64>,
+        /// Processes that are known to have opened it.
+        known: u64,
+    },
     /// Written by a newer version.
     #[error("the store {file} has schema {found}, this program knows {known}: run the newer version")]
     TooNew {
@@ -88,10 +102,15 @@ impl StoreError {
             Self::Corrupt { .. } => "store_corrupt",
             Self::Full { .. } => "disk_full",
             Self::TooNew { .. } => "store_too_new",
+            Self::Lost { .. } => "volume_lost",
             Self::ReadOnly { .. } | Self::Sql { .. } => "store_unwritable",
         };
         Reason { code: code.to_owned(), message: self.to_string() }
     }
+}
+
+fn knows_of(found: Option<u64>) -> String {
+    found.map_or_else(|| "is missing".to_owned(), |found| format!("knows of {found}"))
 }
 
 /// Names the failed action; the kinds of failure that a person must act on get a variant of their own.
@@ -155,12 +174,7 @@ pub(crate) enum Write {
     /// What the session is linked to.
     Link(Link),
     /// Configuration that was pushed.
-    Config {
-        /// Its hash.
-        hash: String,
-        /// The policy.
-        policy: SessionPolicy,
-    },
+    Config(ConfigPush),
 }
 
 /// What became of one [`Write`].
@@ -183,8 +197,8 @@ pub(crate) struct Opened {
     pub fresh: bool,
     /// What the session is linked to.
     pub link: Link,
-    /// Configuration that was pushed last: hash and policy.
-    pub config: Option<(String, SessionPolicy)>,
+    /// Configuration that was pushed last.
+    pub config: Option<ConfigPush>,
     /// Sends that wait, oldest first.
     pub queued: Vec<Queued>,
 }
@@ -199,24 +213,32 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Opens or creates the store, checks it, and counts this process.
+    /// Opens or creates the store, checks it, and counts this process. `known` processes must have opened it before.
     ///
     /// # Errors
-    /// It is damaged, cannot be written, or was written by a newer version. Nothing is changed then.
-    pub(crate) fn open(directory: &Path, limits: Limits) -> Result<(Self, Opened), StoreError> {
+    /// It is damaged, cannot be written, was written by a newer version, or is another one than is known. Nothing is changed then.
+    pub(crate) fn open(directory: &Path, known: u64, limits: Limits) -> Result<(Self, Opened), StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        Self::open_with(directory, limits, flags)
+        Self::open_with(directory, known, limits, flags)
     }
 
-    fn open_with(directory: &Path, limits: Limits, flags: OpenFlags) -> Result<(Self, Opened), StoreError> {
+    fn open_with(
+        directory: &Path,
+        known: u64,
+        limits: Limits,
+        flags: OpenFlags,
+    ) -> Result<(Self, Opened), StoreError> {
         let file = directory.join(FILE);
         let fresh = !file.exists();
+        if fresh && known > 0 {
+            return Err(StoreError::Lost { file, found: None, known });
+        }
         let open = during("open the file", &file);
         let mut connection = Connection::open_with_flags(&file, flags).map_err(&open)?;
         schema::prepare(&mut connection, &file)?;
-        let opened = meta::count_process(&mut connection, &file, fresh)?;
+        let opened = meta::count_process(&mut connection, &file, known)?;
         let newest = events::newest(&connection).map_err(during("read the log", &file))?;
         let store =
             Self { connection: Mutex::new(connection), file, limits, newest: watch::Sender::new(newest) };
@@ -320,7 +342,7 @@ fn apply(tx: &Connection, write: &Write, now: u64) -> rusqlite::Result<Written> 
         Write::Attempts { id, attempts } => outbox::attempts(tx, id, *attempts)?,
         Write::Append(data) => events::append(tx, data, now)?,
         Write::Link(link) => meta::set_link(tx, link)?,
-        Write::Config { hash, policy } => meta::set_config(tx, hash, policy)?,
+        Write::Config(push) => meta::set_config(tx, push)?,
     }
     Ok(Written::Done)
 }

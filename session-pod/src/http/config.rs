@@ -8,27 +8,17 @@ use session_api::{ConfigPush, SessionStatus};
 use super::body::Body;
 use super::pairing::status;
 use super::{ApiError, App};
-use crate::session::{MAX_PACE_MS, Request};
-
-/// Longest hash, bytes.
-const MAX_HASH: usize = 128;
+use crate::config::push::check;
+use crate::session::Request;
 
 /// Takes the configuration. The same hash again changes nothing.
 pub(super) async fn push(
     State(app): State<App>,
     Body(push): Body<ConfigPush>,
 ) -> Result<Json<SessionStatus>, ApiError> {
-    let invalid = |field: &str, message: String| {
-        ApiError::new(StatusCode::BAD_REQUEST, "invalid_policy", message).with("field", field)
-    };
-    if push.hash.is_empty() || push.hash.len() > MAX_HASH {
-        return Err(invalid("hash", format!("hash must be 1 to {MAX_HASH} bytes")));
-    }
-    for (field, value) in [("policy.paceMs", push.policy.pace_ms), ("policy.jitterMs", push.policy.jitter_ms)]
-    {
-        if value.is_some_and(|ms| ms > MAX_PACE_MS) {
-            return Err(invalid(field, format!("{field} must be at most {MAX_PACE_MS}")));
-        }
-    }
+    check(&push).map_err(|broken| {
+        let code = if broken.field.starts_with("policy") { "invalid_policy" } else { "invalid_config" };
+        ApiError::new(StatusCode::BAD_REQUEST, code, broken.to_string()).with("field", broken.field)
+    })?;
     status(app.session.request(Request::Configure(push)).await?)
 }

@@ -83,6 +83,12 @@ impl From<Refusal> for ApiError {
                 "too many messages of this session wait for WhatsApp",
             )
             .retry_after(5_000),
+            Refusal::Cooldown(ms) => Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "recipient_cooldown",
+                "this recipient was written to a moment ago: the session's policy asks for a pause",
+            )
+            .retry_after(ms),
             Refusal::AlreadyPaired => Self::new(
                 StatusCode::CONFLICT,
                 "already_paired",

@@ -41,7 +41,7 @@ impl Rig {
 
     async fn start_with(link: Link, limits: Limits) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let (store, opened) = Store::open(directory.path(), limits).unwrap();
+        let (store, opened) = Store::open(directory.path(), 0, limits).unwrap();
         let (store, metrics) = (Arc::new(store), Arc::new(Metrics::new()));
         let credentials = link.account().is_some();
         let found = Found { link, credentials, fresh: false, queued: opened.queued, config: None };
@@ -251,11 +251,26 @@ async fn configuration_is_checked_taken_and_kept() {
     let put = |body: Value| rig.call(Method::PUT, routes::CONFIG, body.to_string());
     let taken = put(json!({"hash": "h1", "policy": {"paceMs": 5, "autoReply": true}})).await;
     assert_eq!((taken.status, &taken.body["configHash"]), (200, &json!("h1")));
+    let kept = put(json!({"hash": "h3", "policy": {}, "webhooks": [{"url": "nowhere"}]})).await;
+    assert_eq!(kept.fails(400, "invalid_config").body["field"], "webhooks[0].url");
     let mad = put(json!({"hash": "h2", "policy": {"paceMs": 99_999_999}})).await;
     assert_eq!(mad.fails(400, "invalid_policy").body["field"], "policy.paceMs");
-    put(json!({"hash": "", "policy": {}})).await.fails(400, "invalid_policy");
+    put(json!({"hash": "", "policy": {}})).await.fails(400, "invalid_config");
     let wrong = put(json!({"hash": "h", "policy": {"paceMs": "fast"}})).await;
     assert_eq!(wrong.fails(400, "invalid_body").body["field"], "policy.paceMs");
+}
+
+#[tokio::test]
+async fn a_recipient_in_its_cooldown_is_told_how_long() {
+    let rig = Rig::paired().await;
+    let body = json!({"hash": "h1", "policy": {"cooldownMs": 60_000}}).to_string();
+    assert_eq!(rig.call(Method::PUT, routes::CONFIG, body).await.status, 200);
+    assert_eq!(rig.send(&text("first")).await.status, 202);
+    let early = rig.send(&text("second")).await;
+    let wait = early.fails(429, "recipient_cooldown").body["retryAfterMs"].as_u64().unwrap();
+    assert!((50_000..=60_000).contains(&wait), "{wait}");
+    assert_eq!(early.headers["retry-after"], wait.div_ceil(1_000).to_string());
+    assert_eq!(rig.store.queued().unwrap().len(), 1, "nothing more is stored");
 }
 
 #[tokio::test]

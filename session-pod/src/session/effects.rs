@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use session_api::{EventData, Reason};
+use session_api::{EventData, ProxyUrl, Reason};
 use tokio::sync::oneshot;
 
 use super::run::{Runner, Ticket};
 use super::state::{Effect, Input, Outcome, Refusal, Signal, Transmission, reason};
 use super::{Reply, Secret, Sending, now_ms};
+use crate::config;
 use crate::store::{Draft, Progress, Store, Written, wipe};
 use crate::whatsapp::Engine;
 
@@ -15,7 +16,7 @@ impl Runner {
     /// Performs one effect.
     pub(super) fn act(&mut self, effect: Effect) {
         match effect {
-            Effect::StartEngine(generation) => self.start_engine(generation),
+            Effect::StartEngine { generation, proxy } => self.start_engine(generation, proxy.as_ref()),
             Effect::StopEngine(generation) => self.stop_engine(generation),
             Effect::Logout(ticket) => self.log_out(ticket),
             Effect::RequestCode { ticket, phone } => self.request_code(ticket, phone),
@@ -32,7 +33,7 @@ impl Runner {
     /// Performs an effect of a round whose writes failed: only what depends on nothing that was to be written.
     pub(super) fn act_uncommitted(&mut self, effect: Effect, why: &Reason) -> Option<Input> {
         match effect {
-            Effect::StartEngine(_)
+            Effect::StartEngine { .. }
             | Effect::StopEngine(_)
             | Effect::RequestCode { .. }
             | Effect::Answer(_, Err(_))
@@ -47,10 +48,19 @@ impl Runner {
         None
     }
 
-    fn start_engine(&mut self, generation: u64) {
+    fn start_engine(&mut self, generation: u64, proxy: Option<&ProxyUrl>) {
         let Some(store) = self.setup.store.clone() else { return };
-        let engine = Engine::start(self.setup.engine.clone(), generation, store, self.to_self.clone());
-        self.engine = Some(engine);
+        let mut config = self.setup.engine.clone();
+        match proxy.map(|url| config::proxy(&url.0)).transpose() {
+            Ok(pushed) => config.proxy = pushed.or(config.proxy),
+            // Never straight to WhatsApp when a proxy is asked for.
+            Err(error) => {
+                let reason = reason("client_failed", format!("cannot use the proxy: {error}"));
+                self.tell(Input::Engine { generation, signal: Signal::Broken { reason, passing: true } });
+                return;
+            }
+        }
+        self.engine = Some(Engine::start(config, generation, store, self.to_self.clone()));
         self.setup.metrics.connects.inc();
     }
 

@@ -249,7 +249,7 @@ fn asked(state: &mut State, ticket: u64, ask: Ask, now: u64) -> Vec<Effect> {
         return answer(Err(Refusal::Stopping));
     }
     match ask {
-        Ask::Send => match state.admits_send() {
+        Ask::Send { id, to } => match state.admit_send(&id, &to, now) {
             Ok(()) => vec![Effect::Accept(ticket)],
             Err(refusal) => answer(Err(refusal)),
         },
@@ -265,22 +265,47 @@ fn asked(state: &mut State, ticket: u64, ask: Ask, now: u64) -> Vec<Effect> {
         },
         Ask::Logout if state.connected => vec![Effect::Logout(ticket)],
         Ask::Logout => answer(Err(Refusal::NotOpen(state.phase))),
-        Ask::Configure(push) => configure(state, ticket, push),
+        Ask::Configure(push) => configure(state, ticket, push, now),
     }
 }
 
-fn configure(state: &mut State, ticket: u64, push: ConfigPush) -> Vec<Effect> {
+fn configure(state: &mut State, ticket: u64, push: ConfigPush, now: u64) -> Vec<Effect> {
     let answer = Effect::Answer(ticket, Ok(()));
     if state.config_hash.as_deref() == Some(&push.hash) {
         return vec![answer];
     }
-    if let Storage::Unwritable(why) = &state.storage {
-        return vec![Effect::Answer(ticket, Err(Refusal::Store(why.clone())))];
+    if let Some(why) = unusable(state) {
+        return vec![Effect::Answer(ticket, Err(Refusal::Store(why)))];
     }
-    let write = Write::Config { hash: push.hash.clone(), policy: push.policy.clone() };
-    state.config_hash = Some(push.hash);
-    state.policy = push.policy;
-    vec![Effect::Write(write), answer]
+    let moved = state.config.proxy != push.proxy;
+    state.config_hash = Some(push.hash.clone());
+    state.config = push.clone();
+    let mut effects = vec![Effect::Write(Write::Config(push)), answer];
+    if moved {
+        effects.extend(reroute(state, now));
+    }
+    effects
+}
+
+/// The way to WhatsApp is another one: the next client takes it, and the running one makes room for it.
+fn reroute(state: &mut State, now: u64) -> Option<Effect> {
+    state.restart_now();
+    let stop = state.stop_engine()?;
+    let why = "the configuration names another proxy; connecting through it";
+    lost(state, reason("proxy_changed", why), now);
+    Some(stop)
+}
+
+/// Why the store takes nothing.
+fn unusable(state: &State) -> Option<Reason> {
+    match &state.storage {
+        Storage::Writable => None,
+        Storage::Unwritable(why) => Some(why.clone()),
+        Storage::Broken => {
+            let unknown = || reason("store_unwritable", "the store is broken");
+            Some(state.reason.clone().unwrap_or_else(unknown))
+        }
+    }
 }
 
 fn start_pairing(state: &mut State, ticket: u64, now: u64) -> Vec<Effect> {

@@ -75,10 +75,15 @@ impl Outbox {
 
     /// A message was stored. One that is in the queue already stays where it is.
     pub(crate) fn push(&mut self, id: String, to: String) {
-        if self.entries.iter().any(|entry| entry.id == id) {
+        if self.holds(&id) {
             return;
         }
         self.entries.push_back(Entry { id, to, attempts: 0, stage: Stage::Waiting { from: 0 } });
+    }
+
+    /// Whether the message is in the queue.
+    pub(crate) fn holds(&self, id: &str) -> bool {
+        self.entries.iter().any(|entry| entry.id == id)
     }
 
     /// Takes the messages that may go out now, at most so many, in the order in which they are to be written.

@@ -18,12 +18,13 @@ mod tests {
 
     #[test]
     fn the_gap_lies_between_pace_and_pace_plus_jitter() {
-        let policy = SessionPolicy { pace_ms: Some(100), jitter_ms: Some(50), auto_reply: None };
+        let policy = SessionPolicy { pace_ms: Some(100), jitter_ms: Some(50), ..SessionPolicy::default() };
         assert_eq!(gap(&policy, 0), 100);
         assert_eq!(gap(&policy, 999), 150);
         assert_eq!(gap(&policy, 5_000), 150);
         assert_eq!(gap(&SessionPolicy::default(), 999), 0);
-        let mad = SessionPolicy { pace_ms: Some(u64::MAX), jitter_ms: Some(u64::MAX), auto_reply: None };
+        let mad =
+            SessionPolicy { pace_ms: Some(u64::MAX), jitter_ms: Some(u64::MAX), ..SessionPolicy::default() };
         assert_eq!(gap(&mad, 999), 2 * MAX_PACE_MS);
     }
 }

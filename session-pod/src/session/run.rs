@@ -166,7 +166,9 @@ impl Runner {
     fn open_letter(&mut self, letter: Letter) -> Input {
         let (ask, ticket) = match letter {
             Letter::Stop => return Input::Stop,
-            Letter::Send(draft, reply) => (Ask::Send, Ticket::Send(draft, reply)),
+            Letter::Send(draft, reply) => {
+                (Ask::Send { id: draft.id.clone(), to: draft.to.clone() }, Ticket::Send(draft, reply))
+            }
             Letter::Request(request, reply) => (ask(request), Ticket::Request(reply)),
         };
         self.next_ticket += 1;
@@ -303,7 +305,7 @@ impl Runner {
             shown.clone_from(&state.codes.qr);
             changed
         });
-        let answers = state.policy.auto_reply.unwrap_or(self.setup.default_auto_reply);
+        let answers = state.config.policy.auto_reply.unwrap_or(self.setup.default_auto_reply);
         self.setup.engine.auto_reply.store(answers, Ordering::Relaxed);
         self.setup.metrics.observe(state.phase, state.outbox.depth());
         let shown = self.status.borrow().clone();

@@ -2,8 +2,9 @@
 //!
 //! No I/O, no clock, no randomness; those come in as values. `session.rs` performs the effects.
 
-use session_api::{Account, EventData, QrCode, Reason, SessionPolicy, SessionState};
+use session_api::{Account, ConfigPush, EventData, QrCode, Reason, SessionState};
 
+use super::cooldown::{self, Cooldowns};
 use super::disconnect::{Ending, restart_pause};
 use super::outbox::{BURST, Outbox, Verdict};
 use super::pairing::{self, Codes};
@@ -41,9 +42,11 @@ pub(crate) struct State {
     pub codes: Codes,
     /// Sends that wait.
     pub outbox: Outbox,
-    /// How it sends and answers.
-    pub policy: SessionPolicy,
-    /// Hash of the configuration in force.
+    /// Who was written to lately.
+    pub cooldowns: Cooldowns,
+    /// The configuration in force.
+    pub config: ConfigPush,
+    /// Its hash; none when nothing was pushed, or when it must be pushed again.
     pub config_hash: Option<String>,
     /// Whether the store takes writes.
     pub storage: Storage,
@@ -101,7 +104,8 @@ impl State {
             me: None,
             codes: Codes::default(),
             outbox: Outbox::default(),
-            policy: SessionPolicy::default(),
+            cooldowns: Cooldowns::default(),
+            config: ConfigPush::default(),
             config_hash: None,
             storage: Storage::Writable,
             engine: Engine::Off,
@@ -128,14 +132,11 @@ impl State {
 
     /// The state of a process that has opened its store.
     pub(crate) fn boot(found: Found, now: u64) -> Self {
-        let (config_hash, policy) = found.config.unzip();
         let me = found.link.account().cloned();
-        let state = Self {
-            outbox: Outbox::load(found.queued),
-            policy: policy.unwrap_or_default(),
-            config_hash,
-            me,
-            ..Self::new(now)
+        let state = Self { outbox: Outbox::load(found.queued), me, ..Self::new(now) };
+        let state = match found.config {
+            Some(push) => state.configured(push),
+            None => state,
         };
         let terminal = |ending: &Ending| ending.verdict();
         let (link, verdict) = match (found.link, found.credentials) {
@@ -151,6 +152,11 @@ impl State {
             None => (SessionState::Starting, None),
         };
         Self { phase, reason, link, credentials_lost, ..state }
+    }
+
+    /// The same state under another configuration.
+    pub(crate) fn configured(self, push: ConfigPush) -> Self {
+        Self { config_hash: Some(push.hash.clone()), config: push, ..self }
     }
 
     /// Whether the store holds the credentials of a paired device.
@@ -260,13 +266,23 @@ impl State {
         self.start_at = now + restart_pause(self.failures);
     }
 
+    /// Ends the running client, if there is one.
+    pub(super) fn stop_engine(&mut self) -> Option<Effect> {
+        let Engine::Running(generation) = self.engine else { return None };
+        self.engine = Engine::Stopping(generation);
+        self.connected = false;
+        self.codes.clear();
+        Some(Effect::StopEngine(generation))
+    }
+
     pub(super) fn connected_again(&mut self) {
         self.failures = 0;
         self.connected = true;
         self.outbox.put_all_back();
     }
 
-    pub(super) fn admits_send(&self) -> Result<(), Refusal> {
+    /// Whether a send is taken. One that waits already is let through: it will be found and not be taken twice.
+    pub(super) fn admit_send(&mut self, id: &str, to: &str, now: u64) -> Result<(), Refusal> {
         if self.stop_at.is_some() {
             return Err(Refusal::Stopping);
         }
@@ -279,26 +295,23 @@ impl State {
         if self.outbox.depth() as u64 >= MAX_QUEUED {
             return Err(Refusal::QueueFull);
         }
-        Ok(())
+        match cooldown::asked(&self.config.policy) {
+            Some(cooldown) if !self.outbox.holds(id) => {
+                self.cooldowns.take(to, cooldown, now).map_err(Refusal::Cooldown)
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Brings the client and the queue in line with what the state asks for.
     fn reconcile(&mut self, now: Now) -> Vec<Effect> {
         let mut effects = Vec::new();
-        if self.codes.expire(now.ms)
-            && let Engine::Running(generation) = self.engine
-        {
-            self.codes.clear();
-            self.engine = Engine::Stopping(generation);
-            effects.push(Effect::StopEngine(generation));
+        if self.codes.expire(now.ms) {
+            effects.extend(self.stop_engine());
         }
         self.drained |= self.is_drained(now.ms);
         match self.engine {
-            Engine::Running(generation) if !self.wants_engine() => {
-                self.engine = Engine::Stopping(generation);
-                self.connected = false;
-                effects.push(Effect::StopEngine(generation));
-            }
+            Engine::Running(_) if !self.wants_engine() => effects.extend(self.stop_engine()),
             Engine::Off if self.drained => effects.push(Effect::Exit),
             Engine::Off if self.link == Link::Wiping && !self.wiping && self.storage == Storage::Writable => {
                 self.wiping = true;
@@ -307,7 +320,8 @@ impl State {
             Engine::Off if self.wants_engine() && self.start_at <= now.ms => {
                 self.generation += 1;
                 self.engine = Engine::Running(self.generation);
-                effects.push(Effect::StartEngine(self.generation));
+                let (generation, proxy) = (self.generation, self.config.proxy.clone());
+                effects.push(Effect::StartEngine { generation, proxy });
             }
             Engine::Off | Engine::Running(_) | Engine::Stopping(_) => {}
         }
@@ -324,7 +338,7 @@ impl State {
         let overdue = self.outbox.expire(now.ms);
         let mut effects: Vec<Effect> = overdue.into_iter().flat_map(|verdict| self.judge(verdict)).collect();
         if self.send_at <= now.ms {
-            let gap = pace::gap(&self.policy, now.roll);
+            let gap = pace::gap(&self.config.policy, now.roll);
             let ids = self.outbox.start(if gap == 0 { BURST } else { 1 }, now.ms);
             if !ids.is_empty() {
                 self.send_at = now.ms + gap;

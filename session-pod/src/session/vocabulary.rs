@@ -1,6 +1,6 @@
 //! What the session hears and does, as values: inputs, signals of the client, requests, refusals, effects. No behaviour.
 
-use session_api::{Account, ConfigPush, EventData, PairingCode, Reason, SessionPolicy, SessionState};
+use session_api::{Account, ConfigPush, EventData, PairingCode, ProxyUrl, Reason, SessionState};
 
 use super::Secret;
 use super::disconnect::Ending;
@@ -121,7 +121,12 @@ pub(crate) enum Transmission {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Ask {
     /// Take a send.
-    Send,
+    Send {
+        /// Its id.
+        id: String,
+        /// Who gets it.
+        to: String,
+    },
     /// Start pairing.
     StartPairing,
     /// Stop pairing.
@@ -146,6 +151,8 @@ pub(crate) enum Refusal {
     Stopping,
     /// Too many sends wait.
     QueueFull,
+    /// The recipient was written to a moment ago; for so many milliseconds more it is too early.
+    Cooldown(u64),
     /// It is paired already.
     AlreadyPaired,
     /// It is not pairing.
@@ -173,7 +180,12 @@ pub(crate) enum Effect {
     /// Put the send that waits at this ticket into the store.
     Accept(u64),
     /// Build a client and run it.
-    StartEngine(u64),
+    StartEngine {
+        /// Which client.
+        generation: u64,
+        /// The way to WhatsApp; none: as the program was started.
+        proxy: Option<ProxyUrl>,
+    },
     /// End the client gracefully.
     StopEngine(u64),
     /// Ask the client to remove the device from the account, then answer.
@@ -221,5 +233,5 @@ pub(crate) struct Found {
     /// Sends that wait.
     pub queued: Vec<Queued>,
     /// Configuration that was pushed last.
-    pub config: Option<(String, SessionPolicy)>,
+    pub config: Option<ConfigPush>,
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
-use session_api::{Account, SessionPolicy};
+use session_api::{Account, ConfigPush};
 
 use super::{Opened, StoreError, during, outbox};
 
@@ -41,27 +41,34 @@ impl Link {
     }
 }
 
-/// Counts this process and reads what it finds, in one transaction.
+/// Counts this process and reads what it finds, in one transaction. At least `known` must have been counted before.
 pub(super) fn count_process(
     connection: &mut Connection,
     file: &Path,
-    fresh: bool,
+    known: u64,
 ) -> Result<Opened, StoreError> {
     let failed = during("count this process", file);
     let tx =
         connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(&failed)?;
-    let opened = count(&tx, fresh).map_err(&failed)?;
+    let before = epoch(&tx).map_err(&failed)?;
+    if before < known {
+        return Err(StoreError::Lost { file: file.to_owned(), found: Some(before), known });
+    }
+    let opened = count(&tx, before).map_err(&failed)?;
     tx.commit().map_err(&failed)?;
     Ok(opened)
 }
 
-fn count(tx: &Connection, fresh: bool) -> rusqlite::Result<Opened> {
-    let before: u64 = get(tx, "writer_epoch")?.and_then(|text| text.parse().ok()).unwrap_or(0);
+fn epoch(tx: &Connection) -> rusqlite::Result<u64> {
+    Ok(get(tx, "writer_epoch")?.and_then(|text| text.parse().ok()).unwrap_or(0))
+}
+
+fn count(tx: &Connection, before: u64) -> rusqlite::Result<Opened> {
     let writer_epoch = before + 1;
     set(tx, "writer_epoch", &writer_epoch.to_string())?;
     Ok(Opened {
         writer_epoch,
-        fresh: fresh || before == 0,
+        fresh: before == 0,
         link: json(tx, "link")?.unwrap_or_default(),
         config: json(tx, "config")?,
         queued: outbox::queued(tx)?,
@@ -72,8 +79,8 @@ pub(super) fn set_link(tx: &Connection, link: &Link) -> rusqlite::Result<()> {
     set(tx, "link", &to_json(link)?)
 }
 
-pub(super) fn set_config(tx: &Connection, hash: &str, policy: &SessionPolicy) -> rusqlite::Result<()> {
-    set(tx, "config", &to_json(&(hash, policy))?)
+pub(super) fn set_config(tx: &Connection, push: &ConfigPush) -> rusqlite::Result<()> {
+    set(tx, "config", &to_json(push)?)
 }
 
 pub(super) fn set(tx: &Connection, key: &str, value: &str) -> rusqlite::Result<()> {

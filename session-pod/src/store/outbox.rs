@@ -109,6 +109,19 @@ impl Store {
         })
     }
 
+    /// Who was written to since then, and when last.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(crate) fn written_to_since(&self, since: u64) -> Result<Vec<(String, u64)>, StoreError> {
+        self.read("read the outbox", |connection| {
+            connection
+                .prepare("SELECT recipient, max(accepted_at) FROM outbox WHERE accepted_at >= ?1 GROUP BY recipient")?
+                .query_map([since], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect()
+        })
+    }
+
     /// Sends that wait, oldest first.
     ///
     /// # Errors

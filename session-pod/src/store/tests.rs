@@ -2,14 +2,14 @@
 
 use std::fs;
 
-use session_api::{Account, Event, MessageStatus};
+use session_api::{Account, Event, MessageStatus, ProxyUrl, SessionPolicy, Webhook};
 
 use super::*;
 
 const NOW: u64 = 1_700_000_000_000;
 
 fn open(directory: &Path) -> (Store, Opened) {
-    Store::open(directory, Limits::default()).unwrap()
+    Store::open(directory, 0, Limits::default()).unwrap()
 }
 
 fn draft(id: &str, content: &str) -> Draft {
@@ -78,7 +78,12 @@ fn what_was_committed_is_there_for_the_next_process() {
     let directory = tempfile::tempdir().unwrap();
     let (store, _) = open(directory.path());
     let me = Account { id: "1@s.whatsapp.net".into(), lid: None, name: Some("n".into()) };
-    let policy = SessionPolicy { pace_ms: Some(5), jitter_ms: None, auto_reply: Some(true) };
+    let push = ConfigPush {
+        hash: "h".into(),
+        policy: SessionPolicy { pace_ms: Some(5), auto_reply: Some(true), ..SessionPolicy::default() },
+        webhooks: vec![Webhook { url: "https://x".into(), secret: Some("key".into()) }],
+        proxy: Some(ProxyUrl("http://p".into())),
+    };
     let writes = [
         Write::Accept(draft("A", "a")),
         Write::Accept(draft("B", "b")),
@@ -86,16 +91,53 @@ fn what_was_committed_is_there_for_the_next_process() {
         Write::Attempts { id: "B".into(), attempts: 3 },
         Write::Acked { id: "A".into() },
         Write::Link(Link::Paired { me: me.clone() }),
-        Write::Config { hash: "h".into(), policy: policy.clone() },
+        Write::Config(push.clone()),
     ];
     store.write(&writes, NOW).unwrap();
     // No clean shutdown: the file as a crash leaves it.
     std::mem::forget(store);
-    let (_, opened) = open(directory.path());
+    let (next, opened) = open(directory.path());
+    let to = draft("A", "").to;
+    assert_eq!(next.written_to_since(NOW).unwrap(), [(to, NOW)]);
+    assert_eq!(next.written_to_since(NOW + 1).unwrap(), []);
     let waiting: Vec<(&str, u32)> = opened.queued.iter().map(|q| (q.id.as_str(), q.attempts)).collect();
     assert_eq!(waiting, [("B", 3), ("C", 0)]);
     assert_eq!(opened.link, Link::Paired { me });
-    assert_eq!(opened.config, Some(("h".into(), policy)));
+    assert_eq!(opened.config, Some(push));
+}
+
+#[test]
+fn a_configuration_of_the_first_version_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, _) = open(directory.path());
+    let former = r#"["h",{"paceMs":5}]"#;
+    store.transaction("write", |tx| meta::set(tx, "config", former)).unwrap();
+    drop(store);
+    let policy = SessionPolicy { pace_ms: Some(5), ..SessionPolicy::default() };
+    assert_eq!(
+        open(directory.path()).1.config,
+        Some(ConfigPush { hash: "h".into(), policy, ..ConfigPush::default() })
+    );
+}
+
+#[test]
+fn another_volume_than_the_known_one_is_told_and_left_as_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    for _ in 0..2 {
+        let error = Store::open(path, 1, Limits::default()).unwrap_err();
+        assert!(matches!(error, StoreError::Lost { found: None, known: 1, .. }), "{error}");
+        assert_eq!(error.reason().code, "volume_lost");
+        assert_eq!(fs::read_dir(path).unwrap().count(), 0, "an empty volume stays empty");
+    }
+    drop(open(path));
+    drop(open(path));
+    for _ in 0..2 {
+        let error = Store::open(path, 3, Limits::default()).unwrap_err();
+        assert!(matches!(error, StoreError::Lost { found: Some(2), known: 3, .. }), "{error}");
+    }
+    let (_, opened) = Store::open(path, 2, Limits::default()).unwrap();
+    assert_eq!(opened.writer_epoch, 3, "the known one is counted on");
 }
 
 #[test]
@@ -198,7 +240,7 @@ fn both_sides_messages_can_be_quoted() {
 fn everything_is_bounded_but_what_waits() {
     let directory = tempfile::tempdir().unwrap();
     let limits = Limits { events: 3, inbound: 2, settled: 1, settled_ms: 1_000, ..Limits::default() };
-    let (store, _) = Store::open(directory.path(), limits).unwrap();
+    let (store, _) = Store::open(directory.path(), 0, limits).unwrap();
     for n in 0..5 {
         store.receive(&[inbound(&n.to_string(), None)], NOW).unwrap();
         store
@@ -229,7 +271,7 @@ fn everything_is_bounded_but_what_waits() {
 fn bytes_are_bounded_too() {
     let directory = tempfile::tempdir().unwrap();
     let limits = Limits { inbound_bytes: 20, ..Limits::default() };
-    let (store, _) = Store::open(directory.path(), limits).unwrap();
+    let (store, _) = Store::open(directory.path(), 0, limits).unwrap();
     for n in 0..5 {
         store.receive(&[inbound(&n.to_string(), None)], NOW).unwrap();
     }
@@ -251,7 +293,7 @@ fn a_damaged_file_is_an_error_and_stays_as_it_is() {
         let mut damaged = sound.clone();
         damaged[from..to].fill(0xa5);
         fs::write(&file, &damaged).unwrap();
-        let error = Store::open(directory.path(), Limits::default()).unwrap_err();
+        let error = Store::open(directory.path(), 0, Limits::default()).unwrap_err();
         assert_eq!(error.reason().code, "store_corrupt", "{error}");
         assert_eq!(fs::read(&file).unwrap(), damaged);
     }
@@ -262,7 +304,7 @@ fn a_store_that_cannot_be_written_says_so() {
     let directory = tempfile::tempdir().unwrap();
     drop(open(directory.path()));
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let error = Store::open_with(directory.path(), Limits::default(), flags).unwrap_err();
+    let error = Store::open_with(directory.path(), 0, Limits::default(), flags).unwrap_err();
     assert_eq!(error.reason().code, "store_unwritable", "{error}");
     assert!(matches!(error, StoreError::ReadOnly { .. }), "{error:?}");
 }
@@ -273,7 +315,7 @@ fn a_newer_store_is_not_touched() {
     let (store, _) = open(directory.path());
     store.lock().execute_batch("PRAGMA user_version = 99").unwrap();
     drop(store);
-    let error = Store::open(directory.path(), Limits::default()).unwrap_err();
+    let error = Store::open(directory.path(), 0, Limits::default()).unwrap_err();
     assert!(matches!(error, StoreError::TooNew { found: 99, .. }), "{error}");
 }
 

@@ -1,6 +1,6 @@
 //! Every transition of the session, as values.
 
-use session_api::{ConfigPush, PairingCode, SessionState as S};
+use session_api::{ConfigPush, PairingCode, ProxyUrl, SessionPolicy, SessionState as S};
 
 use super::*;
 use crate::session::Secret;
@@ -96,10 +96,18 @@ fn write(write: Write) -> Effect {
     Effect::Write(write)
 }
 
+fn send(id: &str, to: &str) -> Ask {
+    Ask::Send { id: id.into(), to: to.into() }
+}
+
+fn start(generation: u64) -> Effect {
+    Effect::StartEngine { generation, proxy: None }
+}
+
 #[test]
 fn a_new_session_pairs_through_a_515_and_opens() {
     let scene = Scene::boot(found(Link::Unpaired, false));
-    scene.is(S::Starting).does(&Effect::StartEngine(1));
+    scene.is(S::Starting).does(&start(1));
     let scene = scene.hears(Signal::Dialing).hears(Signal::Qr { qr: "q1".into(), valid_ms: 60_000 });
     scene
         .is(S::AwaitingPairing)
@@ -116,7 +124,7 @@ fn a_new_session_pairs_through_a_515_and_opens() {
 fn refs_that_run_out_bring_a_new_client_at_once_and_for_ever() {
     let mut scene = Scene::boot(found(Link::Unpaired, false));
     for generation in 1..20 {
-        scene.does(&Effect::StartEngine(generation));
+        scene.does(&start(generation));
         scene = scene.hears(Signal::Qr { qr: format!("q{generation}"), valid_ms: 20_000 });
         scene = scene.hears(Signal::QrExhausted);
         assert!(scene.state.codes.qr.is_none());
@@ -141,7 +149,7 @@ fn a_pairing_code_keeps_the_connection_until_it_runs_out() {
     let scene = scene.after(10_000, Input::Tick);
     scene.does(&Effect::StopEngine(1));
     let scene = scene.hears(Signal::Gone);
-    scene.does(&Effect::StartEngine(2));
+    scene.does(&start(2));
 }
 
 #[test]
@@ -153,7 +161,7 @@ fn pairing_stops_when_told_and_starts_again() {
     let scene = scene.hears(Signal::Gone).after(600_000, Input::Tick);
     assert_eq!(scene.state.engine, Engine::Off);
     let scene = scene.asks(Ask::StartPairing);
-    scene.is(S::Starting).answers(Ok(())).does(&Effect::StartEngine(2));
+    scene.is(S::Starting).answers(Ok(())).does(&start(2));
     Scene::open().asks(Ask::StopPairing).answers(Err(Refusal::NotPairing));
 }
 
@@ -178,11 +186,11 @@ fn removed_by_the_phone_is_final_and_gives_everything_up() {
 fn pairing_after_a_logout_wipes_first_and_survives_a_crash_in_between() {
     let scene = Scene::boot(found(Link::Removed, true)).asks(Ask::StartPairing);
     scene.is(S::Starting).answers(Ok(())).does(&write(Write::Link(Link::Wiping))).does(&Effect::Wipe);
-    assert!(!scene.effects.iter().any(|e| matches!(e, Effect::StartEngine(_))));
+    assert!(!scene.effects.iter().any(|e| matches!(e, Effect::StartEngine { .. })));
     let crashed = Scene::boot(found(Link::Wiping, true));
     crashed.does(&Effect::Wipe);
     let scene = crashed.after(0, Input::Wiped(Ok(())));
-    scene.is(S::Starting).does(&write(Write::Link(Link::Unpaired))).does(&Effect::StartEngine(1));
+    scene.is(S::Starting).does(&write(Write::Link(Link::Unpaired))).does(&start(1));
     let failed =
         Scene::boot(found(Link::Wiping, true)).after(0, Input::Wiped(Err(reason("store_unwritable", ""))));
     failed.is(S::Failed).because("store_unwritable");
@@ -205,7 +213,7 @@ fn replaced_stays_so_until_somebody_acts() {
     scene.is(S::Replaced);
     assert_eq!(scene.state.engine, Engine::Off, "not even in a new process");
     let scene = scene.asks(Ask::StartPairing);
-    scene.is(S::Starting).answers(Ok(())).does(&write(Write::Link(paired()))).does(&Effect::StartEngine(1));
+    scene.is(S::Starting).answers(Ok(())).does(&write(Write::Link(paired()))).does(&start(1));
 }
 
 #[test]
@@ -218,10 +226,10 @@ fn other_terminal_ends_keep_the_credentials_and_the_queue() {
         let scene = Scene::open_with(&["m"]).hears(Signal::Ended(ending));
         scene.is(phase).does(&Effect::StopEngine(1));
         assert!(scene.state.is_paired() && scene.state.outbox.depth() == 1);
-        let scene = scene.asks(Ask::Send);
+        let scene = scene.asks(send("x", "a@lid"));
         scene.answers(Err(Refusal::NotOpen(phase)));
         let scene = scene.hears(Signal::Gone).asks(Ask::StartPairing);
-        scene.is(S::Starting).answers(Ok(())).does(&Effect::StartEngine(2));
+        scene.is(S::Starting).answers(Ok(())).does(&start(2));
     }
     let scene = Scene::boot(found(Link::Unpaired, false)).hears(Signal::Ended(Ending::PasskeyRequired));
     scene.is(S::PasskeyRequired).because("passkey_required").does(&Effect::StopEngine(1));
@@ -243,7 +251,7 @@ fn passing_ends_reconnect_and_send_again_with_the_same_id() {
     let written = Signal::Transmitted { id: "m".into(), result: Transmission::Written };
     let scene = scene.hears(written).hears(Signal::Disconnected(reason("connection_lost", "")));
     scene.is(S::Reconnecting).because("connection_lost");
-    let sent = scene.asks(Ask::Send);
+    let sent = scene.asks(send("x", "a@lid"));
     sent.does(&Effect::Accept(7));
     let scene = sent.hears(Signal::Connected(me()));
     scene.is(S::Open).does(&Effect::Transmit { generation: 1, ids: vec!["m".into()] });
@@ -277,7 +285,7 @@ fn a_client_that_cannot_be_built_is_tried_again_more_and_more_slowly() {
     scene.is(S::Starting).because("client_failed");
     assert_eq!(scene.state.wake_at(scene.now), Some(scene.now + 1_000));
     let scene = scene.after(1_000, Input::Tick);
-    scene.does(&Effect::StartEngine(2));
+    scene.does(&start(2));
     let scene = scene.hears(broken());
     assert_eq!(scene.state.wake_at(scene.now), Some(scene.now + 2_000));
 }
@@ -291,13 +299,13 @@ fn what_an_old_client_says_is_not_heard() {
 
 #[test]
 fn sends_are_taken_only_when_they_can_be_sent_one_day() {
-    Scene::open().asks(Ask::Send).does(&Effect::Accept(7));
-    Scene::boot(found(paired(), true)).asks(Ask::Send).does(&Effect::Accept(7));
-    let unpaired = Scene::boot(found(Link::Unpaired, false)).asks(Ask::Send);
+    Scene::open().asks(send("x", "a@lid")).does(&Effect::Accept(7));
+    Scene::boot(found(paired(), true)).asks(send("x", "a@lid")).does(&Effect::Accept(7));
+    let unpaired = Scene::boot(found(Link::Unpaired, false)).asks(send("x", "a@lid"));
     unpaired.answers(Err(Refusal::NotOpen(S::Starting)));
     let ids: Vec<String> = (0..MAX_QUEUED).map(|n| n.to_string()).collect();
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-    Scene::open_with(&ids).asks(Ask::Send).answers(Err(Refusal::QueueFull));
+    Scene::open_with(&ids).asks(send("x", "a@lid")).answers(Err(Refusal::QueueFull));
 }
 
 #[test]
@@ -355,10 +363,10 @@ fn silence_is_tried_again_and_ends() {
 
 #[test]
 fn sends_keep_the_pace_of_the_policy() {
-    let policy = SessionPolicy { pace_ms: Some(1_000), jitter_ms: Some(500), auto_reply: None };
-    let push = ConfigPush { hash: "h".into(), policy: policy.clone() };
+    let policy = SessionPolicy { pace_ms: Some(1_000), jitter_ms: Some(500), ..SessionPolicy::default() };
+    let push = ConfigPush { hash: "h".into(), policy, ..ConfigPush::default() };
     let scene = Scene::open().asks(Ask::Configure(push.clone()));
-    scene.answers(Ok(())).does(&write(Write::Config { hash: "h".into(), policy }));
+    scene.answers(Ok(())).does(&write(Write::Config(push.clone())));
     let again = scene.asks(Ask::Configure(push));
     assert_eq!(again.effects, [Effect::Answer(7, Ok(()))], "the same hash changes nothing");
     let stored = |id: &str| Input::Stored { id: id.into(), to: "a@lid".into() };
@@ -372,6 +380,76 @@ fn sends_keep_the_pace_of_the_policy() {
 }
 
 #[test]
+fn a_recipient_is_written_to_after_its_cooldown_and_a_repetition_at_once() {
+    let policy = SessionPolicy { cooldown_ms: Some(3_000), ..SessionPolicy::default() };
+    let push = ConfigPush { hash: "h".into(), policy, ..ConfigPush::default() };
+    let scene = Scene::open().asks(send("1", "a@lid")).asks(Ask::Configure(push));
+    let scene = scene.asks(send("2", "a@lid"));
+    scene.does(&Effect::Accept(7));
+    let scene = scene.after(0, Input::Stored { id: "2".into(), to: "a@lid".into() });
+    let scene = scene.after(1_000, Input::Tick).asks(send("3", "a@lid"));
+    scene.answers(Err(Refusal::Cooldown(2_000)));
+    assert!(!scene.effects.contains(&Effect::Accept(7)), "nothing is stored");
+    let scene = scene.asks(send("2", "a@lid"));
+    scene.does(&Effect::Accept(7));
+    let scene = scene.asks(send("4", "b@lid"));
+    scene.does(&Effect::Accept(7));
+    scene.after(2_000, Input::Tick).asks(send("3", "a@lid")).does(&Effect::Accept(7));
+}
+
+/// A configuration that names a proxy, or none.
+fn through(proxy: Option<&str>, hash: &str) -> ConfigPush {
+    let proxy = proxy.map(|url| ProxyUrl(url.into()));
+    ConfigPush { hash: hash.into(), proxy, ..ConfigPush::default() }
+}
+
+#[test]
+fn another_proxy_rebuilds_the_connection_once_and_loses_nothing() {
+    let proxy = Some(ProxyUrl("http://p".into()));
+    let scene = Scene::open_with(&["m"]).asks(Ask::Configure(through(Some("http://p"), "h1")));
+    scene.is(S::Reconnecting).because("proxy_changed").answers(Ok(())).does(&Effect::StopEngine(1));
+    assert!(scene.state.is_paired() && scene.state.outbox.depth() == 1);
+    let late = scene.hears(Signal::Ack { id: "other".into(), refused: None });
+    let again = late.asks(Ask::Configure(through(Some("http://p"), "h1")));
+    assert_eq!(again.effects, [Effect::Answer(7, Ok(()))], "the same hash changes nothing");
+    let scene = again.hears(Signal::Gone);
+    scene.does(&Effect::StartEngine { generation: 2, proxy: proxy.clone() });
+    let scene = scene.hears(Signal::Connected(me()));
+    scene.is(S::Open).does(&Effect::Transmit { generation: 2, ids: vec!["m".into()] });
+    let paced = ConfigPush { hash: "h2".into(), proxy, ..through(None, "") };
+    let scene = scene.asks(Ask::Configure(paced));
+    assert!(!scene.effects.contains(&Effect::StopEngine(2)), "the proxy is the same");
+    let scene = scene.asks(Ask::Configure(through(None, "h3")));
+    scene.does(&Effect::StopEngine(2));
+    scene.hears(Signal::Gone).does(&start(3));
+}
+
+#[test]
+fn another_proxy_is_tried_at_once_and_brings_no_terminal_session_back() {
+    let broken = Signal::Broken { reason: reason("client_failed", ""), passing: true };
+    let scene = Scene::boot(found(paired(), true)).hears(broken);
+    assert_eq!(scene.state.engine, Engine::Off, "there is a pause");
+    let scene = scene.asks(Ask::Configure(through(Some("http://p"), "h")));
+    scene.does(&Effect::StartEngine { generation: 2, proxy: Some(ProxyUrl("http://p".into())) });
+    let scene = Scene::open().hears(Signal::Ended(Ending::Replaced)).hears(Signal::Gone);
+    let scene = scene.asks(Ask::Configure(through(Some("http://p"), "h")));
+    scene.is(S::Replaced).because("replaced").answers(Ok(()));
+    assert_eq!(scene.state.engine, Engine::Off);
+}
+
+#[test]
+fn a_broken_store_takes_no_configuration() {
+    let lost = reason("volume_lost", "");
+    let state = State::broken(lost.clone(), Link::Unpaired, NOW).configured(through(None, "given"));
+    let scene = Scene { state, effects: Vec::new(), now: NOW }.after(0, Input::Tick);
+    assert_eq!((scene.state.engine, &scene.effects[..]), (Engine::Off, &[][..]), "nothing connects");
+    assert_eq!(scene.state.config_hash.as_deref(), Some("given"));
+    let scene = scene.asks(Ask::Configure(through(None, "h")));
+    scene.is(S::Failed).because("volume_lost").answers(Err(Refusal::Store(lost.clone())));
+    scene.asks(Ask::StartPairing).answers(Err(Refusal::Store(lost)));
+}
+
+#[test]
 fn lost_credentials_are_an_error_until_somebody_acknowledges_it() {
     let scene = Scene::boot(found(paired(), false));
     scene.is(S::Failed).because("credentials_lost");
@@ -381,7 +459,7 @@ fn lost_credentials_are_an_error_until_somebody_acknowledges_it() {
     let scene = Scene::boot(Found { fresh: true, ..found(Link::Unpaired, true) });
     scene.is(S::Failed).because("session_store_lost");
     let crashed = Scene::boot(found(Link::Unpaired, true));
-    crashed.is(S::Starting).does(&Effect::StartEngine(1));
+    crashed.is(S::Starting).does(&start(1));
     let adopted = crashed.hears(Signal::Connected(me()));
     adopted.is(S::Open).does(&write(Write::Link(paired())));
 }
@@ -398,7 +476,7 @@ fn a_broken_store_stays_broken() {
     assert_eq!(scene.state.engine, Engine::Off);
     let scene = scene.asks(Ask::StartPairing);
     scene.answers(Err(Refusal::Store(reason("store_corrupt", ""))));
-    scene.asks(Ask::Send).answers(Err(Refusal::NotOpen(S::Failed)));
+    scene.asks(send("x", "a@lid")).answers(Err(Refusal::NotOpen(S::Failed)));
 }
 
 #[test]
@@ -406,10 +484,10 @@ fn a_full_disk_stops_reading_and_comes_back_by_itself() {
     let full = reason("disk_full", "");
     let scene = Scene::open_with(&["m"]).after(0, Input::StorageFailed(full.clone()));
     scene.is(S::Failed).because("disk_full").does(&Effect::StopEngine(1));
-    let scene = scene.hears(Signal::Gone).asks(Ask::Send);
+    let scene = scene.hears(Signal::Gone).asks(send("x", "a@lid"));
     scene.answers(Err(Refusal::Store(full)));
     let scene = scene.after(0, Input::StorageBack(queued(&["m", "n"])));
-    scene.is(S::Starting).does(&Effect::StartEngine(2));
+    scene.is(S::Starting).does(&start(2));
     assert_eq!(scene.state.outbox.depth(), 2);
     let logged_out =
         Scene::boot(found(Link::Removed, true)).after(0, Input::StorageFailed(reason("disk_full", "")));
@@ -419,8 +497,8 @@ fn a_full_disk_stops_reading_and_comes_back_by_itself() {
 
 #[test]
 fn configuration_that_may_not_have_been_written_is_taken_again() {
-    let push = ConfigPush { hash: "h".into(), policy: SessionPolicy::default() };
-    let write = Effect::Write(Write::Config { hash: push.hash.clone(), policy: push.policy.clone() });
+    let push = through(None, "h");
+    let write = Effect::Write(Write::Config(push.clone()));
     let ask = || Ask::Configure(push.clone());
     let scene = Scene::open().asks(ask());
     scene.does(&write);
@@ -435,7 +513,7 @@ fn configuration_that_may_not_have_been_written_is_taken_again() {
 fn a_stop_drains_what_is_on_the_way_then_ends() {
     let scene = Scene::open_with(&["m"]).after(0, Input::Stop);
     scene.is(S::Stopping);
-    let refused = scene.asks(Ask::Send);
+    let refused = scene.asks(send("x", "a@lid"));
     refused.answers(Err(Refusal::Stopping));
     let scene = refused.hears(Signal::Transmitted { id: "m".into(), result: Transmission::Written });
     assert!(!scene.effects.contains(&Effect::StopEngine(1)), "the acknowledgement is waited for");
