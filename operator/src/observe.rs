@@ -1,0 +1,144 @@
+//! Everything that is seen of one session, as plain values: what [`crate::decide`] and [`crate::status`] judge by.
+//!
+//! Comes in: nothing (the projections from Kubernetes objects are in the files below). Goes out: types.
+//! It must not hold a client, a clock or a decision.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crds::WhatsAppSession;
+use k8s_openapi::jiff::Timestamp;
+use session_api::SessionStatus;
+
+mod claim;
+mod content;
+mod node;
+mod pod;
+
+pub use claim::{ClaimPhase, ClaimSeen, RESET_TOKEN};
+pub use content::{ContentSeen, network_policy_content, secret_content};
+pub use node::NodeSeen;
+pub use pod::{Container, Deleting, Exit, Phase, PodSeen};
+
+/// Where a session is: its key everywhere in the operator.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionKey {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl fmt::Display for SessionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// How a session's process is reached. The token is a secret: `Debug` shows none of it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The session.
+    pub session: SessionKey,
+    /// Its UID: who answers with another one is somebody else.
+    pub session_uid: String,
+    /// The pod that is asked.
+    pub pod_uid: String,
+    /// Its address.
+    pub address: SocketAddr,
+    /// Bearer token.
+    pub token: String,
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("session", &self.session)
+            .field("pod_uid", &self.pod_uid)
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What was heard last from a session's pod.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Heard {
+    /// The pod that was asked.
+    pub pod_uid: String,
+    /// What came of it.
+    pub answer: Answer,
+}
+
+/// What came of asking a pod.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// The session speaks.
+    Status(Box<SessionStatus>),
+    /// Nothing, or no sense, for several tries on end. The words are for people and the same for the same cause.
+    Silent(String),
+    /// Another session answers there: its UID, if it said one.
+    Stranger(Option<String>),
+}
+
+/// A controlling owner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// Its kind.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+}
+
+/// Whether the fleet lets an outdated pod be replaced now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Turn {
+    /// It does.
+    Now,
+    /// Others go first. The words are for people and stay the same while the cause does.
+    Later(String),
+    /// The rollout has stopped by itself.
+    Stopped(String),
+}
+
+/// A warning that the cluster tells about a pod or claim that does not come up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// `FailedAttachVolume`, `FailedMount`, `ProvisioningFailed`, …
+    pub reason: String,
+    /// What it says.
+    pub message: String,
+}
+
+/// Everything that is seen of one session.
+#[derive(Debug, Clone)]
+pub struct Observed {
+    /// The resource with the status that was written last.
+    pub session: Arc<WhatsAppSession>,
+    /// The namespace is being deleted.
+    pub namespace_terminating: bool,
+    /// The claim of the name that the session uses.
+    pub claim: Option<ClaimSeen>,
+    /// The session's Secret.
+    pub secret: Option<ContentSeen>,
+    /// The session's NetworkPolicy.
+    pub network_policy: Option<ContentSeen>,
+    /// The pod of the session's name, whoever made it, and all pods that this session's UID owns.
+    pub pods: Vec<PodSeen>,
+    /// The node of the pod, or of the last one when there is none, as far as it had to be looked at.
+    pub node: NodeSeen,
+    /// What was heard from the pod that exists now.
+    pub heard: Option<Answer>,
+    /// Older session with the same claim and folder.
+    pub same_volume: Option<SessionKey>,
+    /// Older session that is linked to the same account.
+    pub same_account: Option<SessionKey>,
+    /// Warnings about what does not come up.
+    pub warnings: Vec<Warning>,
+    /// Whether the fleet lets an outdated pod be replaced.
+    pub turn: Turn,
+    /// Now.
+    pub now: Timestamp,
+}

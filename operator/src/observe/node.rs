@@ -1,0 +1,48 @@
+//! A node, reduced to whether its kubelet answers.
+
+use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::jiff::Timestamp;
+
+/// Taint that says that a node is shut down for good, set by a person.
+const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
+
+/// What is known of a pod's node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeSeen {
+    /// There was no need to look, or it could not be looked at.
+    Unknown,
+    /// Its kubelet answers.
+    Ready,
+    /// Its kubelet does not answer.
+    NotReady {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// A person has said that it is off.
+    OutOfService,
+    /// There is no such node.
+    Gone,
+}
+
+impl NodeSeen {
+    /// Reads a node.
+    pub fn of(node: &Node) -> Self {
+        let mut taints = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
+        if taints.any(|taint| taint.key == OUT_OF_SERVICE) {
+            return Self::OutOfService;
+        }
+        let mut conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
+        match conditions.find(|condition| condition.type_ == "Ready") {
+            Some(ready) if ready.status == "True" => Self::Ready,
+            Some(ready) => Self::NotReady {
+                since: ready.last_transition_time.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+            },
+            None => Self::Unknown,
+        }
+    }
+
+    /// Whether its kubelet cannot be asked.
+    pub const fn is_lost(self) -> bool {
+        matches!(self, Self::NotReady { .. } | Self::OutOfService | Self::Gone)
+    }
+}

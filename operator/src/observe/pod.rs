@@ -1,0 +1,215 @@
+//! A pod, reduced to what is judged: small, because thousands are kept.
+
+use crds::names;
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod, PodCondition, PodStatus};
+use k8s_openapi::jiff::Timestamp;
+
+use super::{Owner, content};
+
+/// A pod.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PodSeen {
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+    /// Its resource version.
+    pub version: String,
+    /// Who controls it.
+    pub owner: Option<Owner>,
+    /// It has the labels that all children have.
+    pub labelled: bool,
+    /// When it is to end, once it was deleted.
+    pub deleting: Option<Deleting>,
+    /// Where it runs.
+    pub node: Option<String>,
+    /// Its address.
+    pub ip: Option<String>,
+    /// Its phase.
+    pub phase: Phase,
+    /// Why it is in this phase: `Evicted`, `OutOfpods`, …
+    pub reason: Option<String>,
+    /// The same in words.
+    pub message: Option<String>,
+    /// Since when it is ready, or not.
+    pub ready: Option<(bool, Timestamp)>,
+    /// Why it finds no node.
+    pub unschedulable: Option<String>,
+    /// Its container.
+    pub container: Container,
+    /// How the container ended last.
+    pub last_exit: Option<Exit>,
+    /// How often the container was restarted.
+    pub restarts: i32,
+    /// When it was made.
+    pub created: Option<Timestamp>,
+    /// Hash of its template.
+    pub template_hash: Option<String>,
+    /// Hash of what all pods have alike.
+    pub revision: Option<String>,
+}
+
+/// A pod that is being deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deleting {
+    /// By when it should have ended.
+    pub deadline: Timestamp,
+    /// Seconds that it was given.
+    pub grace: i64,
+}
+
+/// `status.phase`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// Not every container has been started.
+    Pending,
+    /// On a node, with containers.
+    Running,
+    /// Ended well.
+    Succeeded,
+    /// Ended badly.
+    Failed,
+    /// The node does not say.
+    Unknown,
+}
+
+/// The session's container.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Container {
+    /// Nobody has spoken of it yet.
+    Unseen,
+    /// It is not running.
+    Waiting {
+        /// `ContainerCreating`, `ImagePullBackOff`, `CrashLoopBackOff`, …
+        reason: String,
+        /// The same in words.
+        message: String,
+    },
+    /// It is.
+    Running {
+        /// Since when.
+        since: Option<Timestamp>,
+    },
+    /// It has ended.
+    Terminated(Exit),
+}
+
+/// How a container ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exit {
+    /// Exit code.
+    pub code: i32,
+    /// `Error`, `OOMKilled`, `Completed`, …
+    pub reason: String,
+}
+
+impl PodSeen {
+    /// Reads a pod.
+    pub fn of(pod: &Pod) -> Self {
+        let meta = &pod.metadata;
+        let status = pod.status.clone().unwrap_or_default();
+        let owner = content::controller(meta);
+        let annotation = |key: &str| meta.annotations.as_ref().and_then(|all| all.get(key).cloned());
+        let name = meta.name.clone().unwrap_or_default();
+        Self {
+            labelled: content::labelled(meta, &name, owner.as_ref().map_or("", |owner| &owner.uid)),
+            name,
+            uid: meta.uid.clone().unwrap_or_default(),
+            version: meta.resource_version.clone().unwrap_or_default(),
+            owner,
+            deleting: meta.deletion_timestamp.as_ref().map(|deadline| Deleting {
+                deadline: deadline.0,
+                grace: meta.deletion_grace_period_seconds.unwrap_or(0),
+            }),
+            node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).filter(|node| !node.is_empty()),
+            ip: status.pod_ip.clone().filter(|ip| !ip.is_empty()),
+            phase: phase(status.phase.as_deref()),
+            ready: condition(&status, "Ready").map(|ready| (ready.status == "True", transition(ready))),
+            unschedulable: unschedulable(&status),
+            container: container(&status),
+            last_exit: last_exit(&status),
+            restarts: session_container(&status).map_or(0, |container| container.restart_count),
+            reason: status.reason,
+            message: status.message,
+            created: meta.creation_timestamp.as_ref().map(|time| time.0),
+            template_hash: annotation(names::TEMPLATE_HASH),
+            revision: annotation(names::REVISION),
+        }
+    }
+
+    /// Whether the session of this UID controls it.
+    pub fn is_of(&self, session_uid: &str) -> bool {
+        self.owner.as_ref().is_some_and(|owner| owner.uid == session_uid)
+    }
+
+    /// Whether it is ready.
+    pub fn is_ready(&self) -> bool {
+        matches!(self.ready, Some((true, _)))
+    }
+
+    /// Whether it has ended for good, and the kubelet has said so.
+    pub const fn has_ended(&self) -> bool {
+        matches!(self.phase, Phase::Succeeded | Phase::Failed)
+    }
+
+    /// Whether its container has ever run.
+    pub const fn has_run(&self) -> bool {
+        self.restarts > 0
+            || self.last_exit.is_some()
+            || matches!(self.container, Container::Running { .. } | Container::Terminated(_))
+    }
+}
+
+fn phase(word: Option<&str>) -> Phase {
+    match word {
+        Some("Running") => Phase::Running,
+        Some("Succeeded") => Phase::Succeeded,
+        Some("Failed") => Phase::Failed,
+        Some("Unknown") => Phase::Unknown,
+        _ => Phase::Pending,
+    }
+}
+
+fn condition<'s>(status: &'s PodStatus, kind: &str) -> Option<&'s PodCondition> {
+    status.conditions.as_ref()?.iter().find(|condition| condition.type_ == kind)
+}
+
+fn transition(condition: &PodCondition) -> Timestamp {
+    condition.last_transition_time.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0)
+}
+
+fn unschedulable(status: &PodStatus) -> Option<String> {
+    let scheduled = condition(status, "PodScheduled")?;
+    let stuck = scheduled.status == "False" && scheduled.reason.as_deref() == Some("Unschedulable");
+    stuck.then(|| scheduled.message.clone().unwrap_or_default())
+}
+
+fn session_container(status: &PodStatus) -> Option<&ContainerStatus> {
+    status.container_statuses.as_ref()?.iter().find(|container| container.name == names::CONTAINER)
+}
+
+fn container(status: &PodStatus) -> Container {
+    let Some(state) = session_container(status).and_then(|container| container.state.as_ref()) else {
+        return Container::Unseen;
+    };
+    if let Some(running) = &state.running {
+        return Container::Running { since: running.started_at.as_ref().map(|time| time.0) };
+    }
+    if let Some(exit) = exit(state) {
+        return Container::Terminated(exit);
+    }
+    let waiting = state.waiting.clone().unwrap_or_default();
+    Container::Waiting {
+        reason: waiting.reason.unwrap_or_default(),
+        message: waiting.message.unwrap_or_default(),
+    }
+}
+
+fn last_exit(status: &PodStatus) -> Option<Exit> {
+    session_container(status)?.last_state.as_ref().and_then(exit)
+}
+
+fn exit(state: &ContainerState) -> Option<Exit> {
+    let ended = state.terminated.as_ref()?;
+    Some(Exit { code: ended.exit_code, reason: ended.reason.clone().unwrap_or_default() })
+}
