@@ -1,0 +1,63 @@
+{{/* What the roles consist of. A right that no code uses is a defect: tests/it compares with the API server's audit log. */}}
+
+{{/* A binding to a component's service account. Takes the root, Role or ClusterRole, its name, the namespace ("": cluster-wide), the component. */}}
+{{- define "warest.bind" -}}
+{{- $root := index . 0 -}}
+{{- $kind := index . 1 -}}
+{{- $role := index . 2 -}}
+{{- $namespace := index . 3 -}}
+{{- $component := index . 4 -}}
+apiVersion: rbac.authorization.k8s.io/v1
+kind: {{ $kind }}Binding
+metadata:
+  name: {{ $role }}
+  {{- with $namespace }}
+  namespace: {{ . }}
+  {{- end }}
+  labels:
+    {{- include "warest.labels" (list $root $component) | nindent 4 }}
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: {{ $kind }}
+  name: {{ $role }}
+subjects:
+  - kind: ServiceAccount
+    name: {{ if eq $component "operator" }}{{ include "warest.operator.serviceAccount" $root }}{{ else }}{{ include "warest.gateway.serviceAccount" $root }}{{ end }}
+    namespace: {{ $root.Release.Namespace }}
+{{- end -}}
+
+{{/* The operator's rights where sessions are. */}}
+{{- define "warest.operator.rules" -}}
+- apiGroups: [warest.io]
+  resources: [whatsappsessions]
+  verbs: [get, list, watch, patch]
+- apiGroups: [warest.io]
+  resources: [whatsappsessions/status]
+  verbs: [patch]
+# An owner reference that blocks the owner's deletion needs this where OwnerReferencesPermissionEnforcement is on.
+- apiGroups: [warest.io]
+  resources: [whatsappsessions/finalizers]
+  verbs: [update]
+- apiGroups: [""]
+  resources: [pods, persistentvolumeclaims, secrets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end -}}
+
+{{/* The gateway's rights in namespaces where it makes no sessions. */}}
+{{- define "warest.gateway.otherRules" -}}
+- apiGroups: [warest.io]
+  resources: [whatsappsessions]
+  verbs: [list, watch, patch, delete]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list, watch]
+- apiGroups: [""]
+  resources: [persistentvolumeclaims]
+  verbs: [get]
+{{- end -}}
