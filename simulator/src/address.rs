@@ -70,3 +70,13 @@ impl Namespace {
 pub fn server() -> Jid {
     Jid::new("", Server::Pn)
 }
+
+/// Every group's server, `@g.us` with an empty user: whom clients ask about groups in general.
+pub fn group_server() -> Jid {
+    Jid::new("", Server::Group)
+}
+
+/// A group's JID.
+pub fn group_jid(id: &str) -> Jid {
+    Jid::group(id)
+}

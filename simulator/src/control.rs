@@ -16,6 +16,7 @@ use crate::hub::Hub;
 mod error;
 mod extract;
 mod faults;
+mod groups;
 mod messages;
 mod phones;
 mod scan;
@@ -58,6 +59,9 @@ pub(crate) fn app(hub: Arc<Hub>, about: About) -> Router {
         .route("/phones/{number}/messages", get(messages::list).post(messages::send))
         .route("/phones/{number}/read", post(messages::read))
         .route("/phones/{number}/devices/{device}", delete(phones::unlink))
+        .route("/groups", get(groups::list).post(groups::create))
+        .route("/groups/{id}", get(groups::show).patch(groups::rename))
+        .route("/groups/{id}/members", post(groups::change))
         .route("/faults", get(faults::list).post(faults::set).delete(faults::clear))
         .route("/unknown", get(unknown))
         .route("/metrics", get(metrics))

@@ -9,6 +9,7 @@
 mod address;
 mod adv;
 mod content;
+mod group;
 mod inbox;
 mod json;
 mod link_code;
@@ -29,6 +30,7 @@ use wacore_libsignal::protocol::SignalProtocolError;
 
 pub use self::address::{AddressServer, DeviceAddress};
 pub use self::adv::AdvError;
+pub use self::group::GroupOutgoing;
 pub use self::inbox::{EntryStatus, InboxEntry};
 pub use self::link_code::{LinkCodeError, LinkCodeHello};
 pub use self::pairing::DeviceGrant;
@@ -36,6 +38,7 @@ pub use self::send::Outgoing;
 pub use self::signal::Bundle as PreKeyBundle;
 
 use self::address::People;
+use self::group::KeyHolders;
 use self::inbox::Inbox;
 use self::outbox::Outbox;
 use self::pairing::Companions;
@@ -56,6 +59,8 @@ pub struct Phone {
     inbox: Inbox,
     outbox: Outbox,
     failures: Failures,
+    #[serde(default)]
+    key_holders: KeyHolders,
 }
 
 /// Why the phone could not do something.
@@ -76,8 +81,8 @@ pub enum PhoneError {
     /// Linking by code failed.
     #[error("link by code: {0}")]
     LinkCode(#[from] LinkCodeError),
-    /// A message can go to people only, for now.
-    #[error("{0} is no person's address")]
+    /// Neither a person nor a group.
+    #[error("{0} is no address of a person or a group")]
     Recipient(String),
     /// No session, and no bundle to start one with.
     #[error("no session with {0}; give the device's prekey bundle")]
@@ -106,6 +111,7 @@ impl Phone {
             inbox: Inbox::default(),
             outbox: Outbox::default(),
             failures: Failures::default(),
+            key_holders: KeyHolders::default(),
         }
     }
 

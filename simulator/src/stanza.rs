@@ -15,6 +15,9 @@ pub(crate) mod bundle;
 pub(crate) mod chatstate;
 pub(crate) mod companion;
 pub(crate) mod encrypt;
+pub(crate) mod group;
+pub(crate) mod group_message;
+pub(crate) mod group_receipt;
 pub(crate) mod ib;
 pub(crate) mod message;
 pub(crate) mod passive;
@@ -78,6 +81,7 @@ fn iq(world: &mut World, turn: &mut Turn<'_>, from: &DeviceId, iq: &Node) {
         ("get", "usync", _) => usync::apply(world, turn, iq),
         ("set", "w:sync:app:state", _) => app_state::apply(world, turn, from, iq),
         ("set", "md", "remove-companion-device") => return companion::remove(world, turn, from, iq),
+        (_, "w:g2", _) => group::apply(world, turn, from, iq),
         (_, "abt" | "w" | "blocklist" | "privacy" | "urn:xmpp:whatsapp:dirty", _) => settings::apply(iq),
         _ => None,
     };

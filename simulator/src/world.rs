@@ -17,6 +17,7 @@ use crate::metrics::Counters;
 pub mod account;
 pub mod devices;
 pub mod disturb;
+pub mod groups;
 pub mod keys;
 pub mod link_code;
 pub mod pairing;
@@ -31,6 +32,7 @@ pub mod stored;
 pub mod unknown;
 
 use account::Account;
+use groups::Group;
 use pairing::Pairing;
 use unknown::Unknown;
 
@@ -139,6 +141,9 @@ pub struct World {
     pub(crate) accounts: BTreeMap<String, Account>,
     /// LID user → number.
     pub(crate) lids: BTreeMap<String, String>,
+    /// By id.
+    #[serde(default)]
+    pub(crate) groups: BTreeMap<String, Group>,
     /// What each device has sent, phones too.
     pub(crate) sent: sent::SentLogs,
     #[serde(skip)]

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::faults::FaultError;
 use crate::world::account::AccountError;
+use crate::world::groups::GroupError;
 use crate::world::link_code::LinkCodeError;
 use crate::world::pairing::ScanError;
 use crate::world::phones::PhoneActionError;
@@ -107,8 +108,23 @@ impl From<PhoneActionError> for ApiError {
     fn from(error: PhoneActionError) -> Self {
         match error {
             PhoneActionError::FindPhone(error) => error.into(),
+            PhoneActionError::FindGroup(error) => error.into(),
             PhoneActionError::FindRecipient(_) => Self::not_found(error.to_string()),
             PhoneActionError::Compose(_) => Self::conflict(error.to_string()),
+        }
+    }
+}
+
+impl From<GroupError> for ApiError {
+    fn from(error: GroupError) -> Self {
+        let text = error.to_string();
+        match error {
+            GroupError::FindPhone(error) => error.into(),
+            GroupError::NoGroup(_) => Self::not_found(text),
+            GroupError::Subject | GroupError::Size => Self::bad_request(text),
+            GroupError::NotMember(_) => Self::new(StatusCode::FORBIDDEN, "not_a_member", text),
+            GroupError::NotAdmin(_) => Self::new(StatusCode::FORBIDDEN, "not_an_admin", text),
+            GroupError::AlreadyMember(_) | GroupError::Creator(_) => Self::conflict(text),
         }
     }
 }

@@ -114,6 +114,12 @@ impl People {
         Some(DeviceAddress { user: user.clone(), server, device: address.device })
     }
 
+    /// The address by LID where the LID is known: groups know a device by one name only.
+    pub(super) fn by_lid(&self, address: &DeviceAddress) -> DeviceAddress {
+        let alias = self.alias(address).filter(|alias| alias.server == AddressServer::Lid);
+        alias.unwrap_or_else(|| address.clone())
+    }
+
     /// The address and its alias, if it has one.
     pub(super) fn both(&self, address: &DeviceAddress) -> Vec<DeviceAddress> {
         std::iter::once(address.clone()).chain(self.alias(address)).collect()

@@ -16,7 +16,7 @@ pub(super) const MAX_RESENDS: u8 = 5;
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Sent {
     pub(super) id: String,
-    /// Where it went: a JID without a device, or a companion's JID for peer messages.
+    /// Where it went: a person's or a group's JID without a device, or a companion's JID for peer messages.
     pub(super) to: String,
     /// The encoded `wa::Message`, not padded.
     pub(super) message: Vec<u8>,
@@ -24,6 +24,13 @@ pub(super) struct Sent {
     pub(super) peer: bool,
     /// How often each device got it again.
     resent: BTreeMap<String, u8>,
+}
+
+impl Sent {
+    /// Whether it went to a group.
+    pub(super) fn is_for_group(&self) -> bool {
+        self.to.ends_with("@g.us")
+    }
 }
 
 /// Sent messages, oldest first.

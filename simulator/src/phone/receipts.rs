@@ -38,8 +38,8 @@ impl Phone {
             Some("played") => EntryStatus::Played,
             Some(_) => return answers,
         };
-        let own =
-            jid(stanza, "from").and_then(|jid| DeviceAddress::of(&jid)).is_some_and(|a| self.is_own(&a));
+        let who = jid(stanza, "participant").or_else(|| jid(stanza, "from"));
+        let own = who.and_then(|jid| DeviceAddress::of(&jid)).is_some_and(|a| self.is_own(&a));
         if !own {
             self.inbox.advance(&receipt_ids(stanza), status);
         }

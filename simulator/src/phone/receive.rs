@@ -137,6 +137,7 @@ impl Phone {
             Some("msg") => SignalMessage::try_from(body).map_err(PhoneError::from).and_then(|message| {
                 self.decrypt(&envelope.sender, &CiphertextMessage::SignalMessage(message), rng)
             }),
+            Some("skmsg") => self.open_from_group(&envelope.from, &envelope.sender, body),
             _ => return Opened::Unreadable(Reason::Unknown),
         };
         let plaintext = match decrypted {
@@ -195,6 +196,7 @@ impl Phone {
         self.readable(envelope);
         let (destination, message) =
             if envelope.own { content::from_own_device(message) } else { (None, message) };
+        self.take_sender_key(&envelope.from, &envelope.sender, &message);
         let protocol = message.protocol_message.as_option().and_then(|p| p.r#type);
         if envelope.own && protocol == Some(ProtocolType::APP_STATE_SYNC_KEY_REQUEST) {
             let id = format!("3EB0{:016X}", rng.next_u64());

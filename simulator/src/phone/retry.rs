@@ -53,7 +53,7 @@ impl Reason {
             | PhoneError::Waiting => return Self::Unknown,
         };
         let table = [
-            (matches!(signal, Signal::SessionNotFound(_)), Self::NoSession),
+            (matches!(signal, Signal::SessionNotFound(_) | Signal::NoSenderKeyState(_)), Self::NoSession),
             (matches!(signal, Signal::BadKeyType(_) | Signal::BadKeyLength(..)), Self::InvalidKey),
             (matches!(signal, Signal::InvalidPreKeyId | Signal::InvalidSignedPreKeyId), Self::InvalidKeyId),
             (matches!(signal, Signal::SignatureValidationFailed), Self::InvalidSignature),
@@ -141,6 +141,9 @@ impl Phone {
         count: u8,
         rng: &mut impl CryptoRng,
     ) -> Result<Node, PhoneError> {
+        if sent.is_for_group() {
+            return self.resend_to_group(sent, device, count, rng);
+        }
         let message = codec::message_decode(&sent.message).unwrap_or_default();
         let kind = content::kind(&message);
         let copy = self.is_own(device) && !sent.peer;
@@ -161,6 +164,9 @@ impl Phone {
 
     /// Whether a sent message was meant for this device.
     fn was_for(&self, sent: &Sent, device: &DeviceAddress) -> bool {
+        if sent.is_for_group() {
+            return self.was_for_group_device(sent, device);
+        }
         if self.is_own(device) {
             return self.companions.identity(device.device).is_some();
         }

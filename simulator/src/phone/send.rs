@@ -152,7 +152,7 @@ impl Phone {
     }
 
     /// A session for sending: the one that exists, unless the bundle shows that the device is another now.
-    fn ensure_session(
+    pub(super) fn ensure_session(
         &mut self,
         device: &DeviceAddress,
         bundle: Option<&PreKeyBundle>,
@@ -212,7 +212,7 @@ impl Phone {
         Ok(())
     }
 
-    fn show_own(&mut self, id: &str, to: &Jid, message: &wa::Message, now_secs: u64) {
+    pub(super) fn show_own(&mut self, id: &str, to: &Jid, message: &wa::Message, now_secs: u64) {
         let own = Jid::pn(self.number.as_str());
         let arrival = Arrival {
             id: id.to_owned(),

@@ -4,6 +4,7 @@
 //! The traits are async but nothing here ever waits. Serialises with its sessions; a session that is loaded
 //! again skips the counters that may have been used since (libsignal's lease), so none is used twice.
 
+mod sender_keys;
 mod stores;
 
 use futures_util::FutureExt;
@@ -14,6 +15,7 @@ use wacore_libsignal::protocol::{
     SignalProtocolError, UsePQRatchet, message_decrypt, message_encrypt, process_prekey_bundle,
 };
 
+use self::sender_keys::SenderKeys;
 use self::stores::{Identities, PreKeys, Sessions, SignedPreKeys};
 use super::{DeviceAddress, PhoneError};
 
@@ -30,6 +32,8 @@ pub(super) struct SignalState {
     prekeys: PreKeys,
     signed_prekeys: SignedPreKeys,
     sessions: Sessions,
+    #[serde(default)]
+    sender_keys: SenderKeys,
     next_prekey_id: u32,
 }
 
@@ -59,6 +63,7 @@ impl SignalState {
             prekeys: PreKeys::default(),
             signed_prekeys: SignedPreKeys { id: SIGNED_PREKEY_ID, key, signature: signature.to_vec() },
             sessions: Sessions::default(),
+            sender_keys: SenderKeys::default(),
             next_prekey_id: rng.random_range(1..=10_000),
         }
     }

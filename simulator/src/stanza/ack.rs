@@ -11,10 +11,9 @@ pub(crate) fn apply(world: &mut World, from: &DeviceId, ack: &Node) {
     let (Some(class), Some(id)) = (xml::text(ack, "class"), xml::text(ack, "id")) else {
         return;
     };
-    let peer = xml::jid(ack, "to").and_then(|jid| world.resolve(&jid));
+    let peer = super::receipt::peer(world, ack);
     let kind = xml::text(ack, "type").filter(|_| class == "receipt");
     if let Some(device) = world.device_mut(from) {
-        let peer = peer.as_ref().map(|(peer, _)| peer.number.as_str());
-        device.queue.acknowledge(&class, &id, peer, kind.as_deref());
+        device.queue.acknowledge(&class, &id, peer.as_deref(), kind.as_deref());
     }
 }

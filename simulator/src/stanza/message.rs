@@ -2,13 +2,14 @@
 //!
 //! Each device gets its own `<enc>` under the sender's JID, in the namespace by which it knows the sender. Own devices
 //! learn the conversation from `recipient`. A message id that one device sends twice is acknowledged twice and
-//! delivered once. Source: whatsapp-rust `send/dm.rs`, `messages.rs` (`parse_message_info`); Baileys `messages-send.js`.
+//! delivered once. (`group_message.rs` has groups.) Source: whatsapp-rust `send/dm.rs`, `messages.rs` (`parse_message_info`); Baileys `messages-send.js`.
 
 use std::collections::BTreeSet;
 
 use wacore_binary::builder::NodeBuilder;
-use wacore_binary::{Jid, Node};
+use wacore_binary::{Jid, JidExt, Node};
 
+use super::group_message;
 use crate::address::{DeviceId, Namespace};
 use crate::faults::AckFate;
 use crate::world::devices::participant_hash;
@@ -18,7 +19,7 @@ use crate::xml;
 /// Nobody has this number, or it is no person.
 const NOT_FOUND: u16 = 404;
 /// Bad request: no recipient or nothing encrypted.
-const MALFORMED: u16 = 400;
+pub(super) const MALFORMED: u16 = 400;
 /// A recipient's queue is full.
 const UNAVAILABLE: u16 = 503;
 
@@ -28,6 +29,12 @@ struct Copy {
     /// How the sender named it.
     namespace: Namespace,
     content: Vec<Node>,
+}
+
+/// A stanza on its way to one device.
+pub(super) struct Parcel {
+    pub(super) target: DeviceId,
+    pub(super) stanza: Node,
 }
 
 /// Routes a message and acknowledges it.
@@ -76,28 +83,52 @@ fn route(
     from: &DeviceId,
     message: &Node,
 ) -> Result<Option<String>, u16> {
-    let id = xml::text(message, "id").filter(|id| !id.is_empty()).ok_or(MALFORMED)?;
     let to = xml::jid(message, "to").ok_or(MALFORMED)?;
+    if to.is_group() {
+        return group_message::route(world, turn, from, message, &to);
+    }
     let (recipient, namespace) = world.resolve(&to).ok_or(NOT_FOUND)?;
     let copies = match message.get_optional_child("participants") {
         Some(participants) => fan_out(world, from, &recipient, participants),
         None => direct(message, recipient.clone(), namespace).ok_or(MALFORMED)?,
     };
-    if copies.iter().any(|copy| world.device(&copy.target).is_some_and(|device| device.queue.is_full())) {
-        return Err(UNAVAILABLE);
-    }
+    let parcels = copies
+        .iter()
+        .map(|copy| Parcel {
+            target: copy.target.clone(),
+            stanza: delivered(world, turn, from, message, copy),
+        })
+        .collect();
+    hand_out(world, turn, from, message, parcels)?;
     world.acquaint(&from.number, &recipient.number);
-    for copy in &copies {
-        if let Some(device) = world.device_mut(from) {
+    if let Some(device) = world.device_mut(from) {
+        for copy in &copies {
             device.speaks.insert(copy.target.number.clone(), copy.namespace);
-        }
-        if world.exists(&copy.target) && world.sent.of(from).record(&id, &copy.target) {
-            let stanza = delivered(world, turn, from, message, copy);
-            world.deliver(turn, Some(&from.number), &copy.target, stanza);
         }
     }
     let is_fan_out = message.get_optional_child("participants").is_some();
     Ok(is_fan_out.then(|| stale_devices(world, from, &recipient.number, &copies)).flatten())
+}
+
+/// Delivers what was not delivered before; nothing at all when one of the queues is full.
+pub(super) fn hand_out(
+    world: &mut World,
+    turn: &mut Turn<'_>,
+    from: &DeviceId,
+    message: &Node,
+    parcels: Vec<Parcel>,
+) -> Result<(), u16> {
+    let id = xml::text(message, "id").filter(|id| !id.is_empty()).ok_or(MALFORMED)?;
+    let full = |parcel: &Parcel| world.device(&parcel.target).is_some_and(|device| device.queue.is_full());
+    if parcels.iter().any(full) {
+        return Err(UNAVAILABLE);
+    }
+    for Parcel { target, stanza } in parcels {
+        if world.exists(&target) && world.sent.of(from).record(&id, &target) {
+            world.deliver(turn, Some(&from.number), &target, stanza);
+        }
+    }
+    Ok(())
 }
 
 /// The copies in `<participants>` that are for the two accounts of the conversation.
@@ -144,16 +175,19 @@ fn delivered(world: &World, turn: &Turn<'_>, from: &DeviceId, message: &Node, co
         stanza.attrs.insert(name, alias);
     }
     let mut content = copy.content.clone();
-    content.extend(
-        xml::children(message)
-            .iter()
-            .filter(|child| {
-                matches!(child.tag.as_ref(), "device-identity" | "meta" | "biz" | "bot" | "reporting")
-            })
-            .cloned(),
-    );
+    content.extend(accompanying(message));
     stanza.content = Some(wacore_binary::NodeContent::Nodes(content));
     stanza
+}
+
+/// What goes to every device beside the ciphertexts.
+pub(super) fn accompanying(message: &Node) -> impl Iterator<Item = Node> {
+    xml::children(message)
+        .iter()
+        .filter(|child| {
+            matches!(child.tag.as_ref(), "device-identity" | "meta" | "biz" | "bot" | "reporting")
+        })
+        .cloned()
 }
 
 /// For a copy to an own device: the chat, and its other name with the attribute for it. Peer messages have none.

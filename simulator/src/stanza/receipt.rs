@@ -1,12 +1,14 @@
 //! `<receipt>`: a device got, read or played messages, or could not decrypt one. It is acknowledged, frees the messages
 //! from the device's queue, and is relayed: a retry request and the notes between own devices to exactly one
 //! device, everything else to all devices of the message's sender. Own devices hear about what was read.
+//! (`group_receipt.rs` has groups.)
 //!
 //! Source: whatsapp-rust `receipt.rs`, `retry.rs`; Baileys `messages-recv.js` (`handleReceipt`).
 
-use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
+use wacore_binary::{Jid, JidExt, Node};
 
+use super::group_receipt;
 use crate::address::{DeviceId, Namespace};
 use crate::phone::DeviceAddress;
 use crate::world::{Turn, World};
@@ -18,8 +20,9 @@ const MAX_IDS: usize = 1000;
 /// Applies, acknowledges and relays.
 pub(crate) fn apply(world: &mut World, turn: &mut Turn<'_>, from: &DeviceId, receipt: &Node) {
     let ids = ids(receipt);
-    let to = xml::jid(receipt, "to").and_then(|jid| world.resolve(&jid));
-    let peer = to.as_ref().map(|(id, _)| id.number.clone());
+    let chat = xml::jid(receipt, "to");
+    let to = chat.as_ref().and_then(|jid| world.resolve(jid));
+    let peer = peer(world, receipt);
     if let Some(device) = world.device_mut(from) {
         for id in &ids {
             device.queue.acknowledge("message", id, peer.as_deref(), None);
@@ -27,6 +30,9 @@ pub(crate) fn apply(world: &mut World, turn: &mut Turn<'_>, from: &DeviceId, rec
     }
     let ack = xml::ack(receipt, "receipt", turn.now_secs()).build();
     world.send_to(turn, from, ack);
+    if let Some(group) = chat.filter(Jid::is_group) {
+        return group_receipt::relay(world, turn, from, receipt, &group);
+    }
     let Some((to, _)) = to else {
         return;
     };
@@ -54,9 +60,16 @@ pub(crate) fn apply(world: &mut World, turn: &mut Turn<'_>, from: &DeviceId, rec
     }
 }
 
+/// The account whose stanza a receipt or an ack answers: in a group it is named as the participant.
+pub(super) fn peer(world: &World, answer: &Node) -> Option<String> {
+    let to = xml::jid(answer, "to")?;
+    let who = if to.is_group() { xml::jid(answer, "participant")? } else { to };
+    world.resolve(&who).map(|(id, _)| id.number)
+}
+
 /// A first retry request brings no keys: the phone fetches fresh ones, as phones do, or it would encrypt with the
 /// session that cannot be read. Source: Baileys `messages-recv.js` (`sendMessagesAgain` asserts the session anew).
-fn renew_phones_session(
+pub(super) fn renew_phones_session(
     world: &mut World,
     turn: &mut Turn<'_>,
     from: &DeviceId,
@@ -79,7 +92,7 @@ fn renew_phones_session(
     }
 }
 
-fn ids(receipt: &Node) -> Vec<String> {
+pub(super) fn ids(receipt: &Node) -> Vec<String> {
     let listed = receipt
         .get_optional_child("list")
         .map(xml::children)

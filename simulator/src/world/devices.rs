@@ -1,7 +1,9 @@
-//! Who hears that an account's list of devices changed: its own devices, and those of everybody it writes with, who
-//! would otherwise go on encrypting for the old list. A change in, notifications out.
+//! Who hears that an account's list of devices changed: its own devices, and those of everybody it writes with
+//! or shares a group with, who would otherwise go on encrypting for the old list. A change in, notifications out.
 //!
 //! Source: whatsapp-rust `stanza/devices.rs`, whatsmeow `notification.go` (`handleDeviceNotification`).
+
+use std::collections::BTreeSet;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -44,8 +46,7 @@ impl World {
     pub(crate) fn announce_devices(&mut self, turn: &mut Turn<'_>, id: &DeviceId, change: Change) {
         let own = self.own_list(&id.number);
         let news = self.news(turn, id, change);
-        let peers = self.accounts.get(&id.number).map(|account| account.peers.clone());
-        let others = peers.unwrap_or_default().into_iter().map(|peer| (peer, &news, "devices"));
+        let others = self.acquaintances(&id.number).into_iter().map(|peer| (peer, &news, "devices"));
         let all: Vec<_> = std::iter::once((id.number.clone(), &own, "account_sync")).chain(others).collect();
         for (number, content, kind) in all {
             for target in self.devices_of(&number) {
@@ -55,6 +56,16 @@ impl World {
                 }
             }
         }
+    }
+
+    /// Everybody who encrypts for the account: those it writes with and those it shares a group with.
+    fn acquaintances(&self, number: &str) -> BTreeSet<String> {
+        let mut peers = self.accounts.get(number).map(|account| account.peers.clone()).unwrap_or_default();
+        for group in self.groups().filter(|group| group.has(number)) {
+            peers.extend(group.members.keys().cloned());
+        }
+        peers.remove(number);
+        peers
     }
 
     fn notification(&mut self, turn: &Turn<'_>, about: &str, kind: &'static str, content: Node) -> Node {

@@ -7,9 +7,10 @@ use wacore_binary::{Jid, Node};
 use waproto::whatsapp as wa;
 
 use super::account::{AccountError, valid_number};
+use super::groups::GroupError;
 use super::{Turn, World};
-use crate::address::{DeviceId, Namespace};
-use crate::phone::{DeviceAddress, Outgoing, PhoneError, PreKeyBundle};
+use crate::address::{DeviceId, Namespace, group_jid};
+use crate::phone::{DeviceAddress, GroupOutgoing, Outgoing, PhoneError, PreKeyBundle};
 
 /// Why a phone could not write or read.
 #[derive(Debug, thiserror::Error)]
@@ -20,13 +21,16 @@ pub enum PhoneActionError {
     /// The recipient is no number, no JID, or nobody's.
     #[error("`{0}` is nobody's number or JID here; make a phone with POST /phones")]
     FindRecipient(String),
+    /// The group is not there, or the phone is not in it.
+    #[error(transparent)]
+    FindGroup(#[from] GroupError),
     /// The phone refused.
     #[error("let the phone write: {0}")]
     Compose(#[from] PhoneError),
 }
 
 impl World {
-    /// A phone writes a message. Returns the message's id.
+    /// A phone writes a message to a person or a group. Returns the message's id.
     pub fn phone_writes(
         &mut self,
         turn: &mut Turn<'_>,
@@ -35,20 +39,66 @@ impl World {
         message: wa::Message,
     ) -> Result<String, PhoneActionError> {
         self.account(number)?;
-        let recipient = self.find_recipient(to)?;
         let id = message_id(turn);
+        let stanza = if to.ends_with("@g.us") {
+            self.write_to_group(turn, (number, to), &id, message)?
+        } else {
+            self.write_to_person(turn, (number, to), &id, message)?
+        };
+        self.phone_sends(turn, number, &[stanza]);
+        Ok(id)
+    }
+
+    fn write_to_person(
+        &mut self,
+        turn: &mut Turn<'_>,
+        (number, to): (&str, &str),
+        id: &str,
+        message: wa::Message,
+    ) -> Result<Node, PhoneActionError> {
+        let recipient = self.find_recipient(to)?;
         self.introduce(turn, number, &recipient)?;
         let devices = self.devices_to_address(turn, number, &recipient);
         let outgoing = Outgoing {
-            id: id.clone(),
+            id: id.to_owned(),
             to: self.user_jid(&recipient, Namespace::Lid),
             message,
             devices,
             now_secs: turn.now_secs(),
         };
-        let stanza = self.account_mut(number)?.phone.compose(outgoing, turn.rng)?;
-        self.phone_sends(turn, number, &[stanza]);
-        Ok(id)
+        Ok(self.account_mut(number)?.phone.compose(outgoing, turn.rng)?)
+    }
+
+    fn write_to_group(
+        &mut self,
+        turn: &mut Turn<'_>,
+        (number, to): (&str, &str),
+        id: &str,
+        message: wa::Message,
+    ) -> Result<Node, PhoneActionError> {
+        let group = self.group(to)?;
+        let jid = group_jid(&self.group_of(&group.id, number)?.id);
+        let own = DeviceId::new(number, 0);
+        let ids: Vec<DeviceId> = self.group_devices(group).into_iter().filter(|id| *id != own).collect();
+        let accounts: Vec<String> = group.members.keys().filter(|other| *other != number).cloned().collect();
+        for other in &accounts {
+            self.introduce(turn, number, other)?;
+        }
+        let members: Vec<Jid> = ids.iter().map(|id| self.jid(id, Namespace::Lid)).collect();
+        let keyless = self.account(number)?.phone.without_sender_key(&jid, &members);
+        let mut devices = Vec::new();
+        for (id, jid) in ids.iter().zip(&members).filter(|(_, jid)| keyless.contains(jid)) {
+            devices.extend(self.bundle_if_needed(turn, number, id, jid).map(|bundle| (jid.clone(), bundle)));
+        }
+        let outgoing = GroupOutgoing {
+            id: id.to_owned(),
+            group: jid,
+            message,
+            members,
+            devices,
+            now_secs: turn.now_secs(),
+        };
+        Ok(self.account_mut(number)?.phone.compose_for_group(outgoing, turn.rng)?)
     }
 
     /// The phone looks the other person up: both names of an account belong together.
