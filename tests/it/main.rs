@@ -13,6 +13,7 @@ mod architecture;
 mod bad_input;
 mod browser;
 mod crash;
+mod crds;
 mod disconnects;
 mod guards;
 mod judges;

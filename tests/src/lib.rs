@@ -10,6 +10,9 @@
     reason = "test support: a broken rig must fail loudly"
 )]
 
+pub mod api_proxy;
+pub mod cluster;
+pub mod crd;
 pub mod external;
 pub mod gateway;
 pub mod http;
