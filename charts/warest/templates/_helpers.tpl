@@ -101,7 +101,7 @@ imagePullSecrets:
 securityContext:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-terminationGracePeriodSeconds: {{ $own.terminationGracePeriodSeconds }}
+terminationGracePeriodSeconds: {{ int $own.terminationGracePeriodSeconds }}
 {{- with $own.priorityClassName }}
 priorityClassName: {{ . | quote }}
 {{- end }}
@@ -184,7 +184,7 @@ readinessProbe:
     - {port: 53, protocol: TCP}
 - ports:
     {{- range .Values.networkPolicy.apiServer.ports }}
-    - {port: {{ . }}, protocol: TCP}
+    - {port: {{ int . }}, protocol: TCP}
     {{- end }}
   {{- with .Values.networkPolicy.apiServer.cidrs }}
   to:

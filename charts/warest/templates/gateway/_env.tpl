@@ -22,7 +22,7 @@
   value: {{ include "warest.settingsName" . }}
 {{ include "warest.gateway.keys" . }}
 - name: SESSIONS_MAX
-  value: {{ $own.sessionsMax | quote }}
+  value: {{ int $own.sessionsMax | quote }}
 - name: AUTOREPLY_ENABLED
   value: {{ $own.autoReply | quote }}
 - name: AUTOREPLY_PING_PONG
@@ -81,7 +81,7 @@
 - name: MYSQL_HOST
   value: {{ $mysql.host | quote }}
 - name: MYSQL_PORT
-  value: {{ $mysql.port | quote }}
+  value: {{ int $mysql.port | quote }}
 - name: MYSQL_DATABASE
   value: {{ $mysql.database | quote }}
 - name: MYSQL_USER

@@ -4,15 +4,15 @@
 {{- $session := .Values.session -}}
 - {{ printf "--listen=%s:8080" (include "warest.listen" .) | quote }}
 - --lease-name={{ include "warest.operator.fullname" . }}
-- --lease-duration-seconds={{ $own.leaderElection.leaseDurationSeconds }}
-- --renew-deadline-seconds={{ $own.leaderElection.renewDeadlineSeconds }}
-- --retry-period-seconds={{ $own.leaderElection.retryPeriodSeconds }}
-- --concurrency={{ $own.concurrency }}
-- --resync-seconds={{ $own.resyncSeconds }}
-- --node-loss-seconds={{ $own.nodeLossSeconds }}
+- --lease-duration-seconds={{ int $own.leaderElection.leaseDurationSeconds }}
+- --lease-renew-deadline-seconds={{ int $own.leaderElection.renewDeadlineSeconds }}
+- --lease-retry-seconds={{ int $own.leaderElection.retryPeriodSeconds }}
+- --concurrency={{ int $own.concurrency }}
+- --resync-seconds={{ int $own.resyncSeconds }}
+- --node-loss-seconds={{ int $own.nodeLossSeconds }}
 - --rollout-max-unavailable={{ $own.rollout.maxUnavailable }}
-- --rollout-max-failures={{ $own.rollout.maxFailures }}
-- --rollout-progress-deadline-seconds={{ $own.rollout.progressDeadlineSeconds }}
+- --rollout-max-failures={{ int $own.rollout.maxFailures }}
+- --rollout-progress-deadline-seconds={{ int $own.rollout.progressDeadlineSeconds }}
 {{- with .Values.watchNamespaces }}
 - --watch-namespaces={{ uniq . | join "," }}
 {{- end }}
@@ -22,7 +22,9 @@
 - --session-image={{ include "warest.image" (list . $session.image) }}
 - --session-image-pull-policy={{ $session.image.pullPolicy }}
 {{- with concat .Values.global.imagePullSecrets $session.imagePullSecrets }}
-- --session-image-pull-secrets={{ pluck "name" . | join "," }}
+{{- $names := list }}
+{{- range . }}{{ $names = append $names .name }}{{ end }}
+- --session-image-pull-secrets={{ uniq $names | join "," }}
 {{- end }}
 - --session-cpu-request={{ $session.resources.requests.cpu }}
 - --session-memory-request={{ $session.resources.requests.memory }}
@@ -31,7 +33,7 @@
 - {{ printf "--session-log=%s" . | quote }}
 {{- end }}
 {{- range $name, $value := $session.env }}
-- {{ printf "--session-env=%s=%s" $name (toString $value) | quote }}
+- {{ printf "--session-env=%s=%s" $name $value | quote }}
 {{- end }}
 {{- with $session.whatsappUrl }}
 - {{ printf "--whatsapp-url=%s" . | quote }}
@@ -39,7 +41,19 @@
 {{- with $session.extraCaConfigMap }}
 - --extra-ca-configmap={{ . }}
 {{- end }}
+- {{ include "warest.selectorLabels" (list . "operator") | fromYaml | include "warest.pairs" | printf "--operator-labels=%s" | quote }}
+- {{ include "warest.selectorLabels" (list . "api-gateway") | fromYaml | include "warest.pairs" | printf "--gateway-labels=%s" | quote }}
+{{- if .Values.monitoring.sessionMonitor.enabled }}
+- --metrics-namespace={{ required "monitoring.sessionMonitor.enabled needs monitoring.sessionMonitor.prometheusNamespace: the sessions' NetworkPolicies let nobody else in." .Values.monitoring.sessionMonitor.prometheusNamespace }}
+{{- end }}
 {{- range $own.extraArgs }}
 - {{ . | quote }}
 {{- end }}
+{{- end -}}
+
+{{/* Labels as KEY=VALUE, separated by commas. */}}
+{{- define "warest.pairs" -}}
+{{- $pairs := list -}}
+{{- range $key, $value := . }}{{ $pairs = append $pairs (printf "%s=%s" $key $value) }}{{ end -}}
+{{- join "," $pairs -}}
 {{- end -}}
