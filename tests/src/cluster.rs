@@ -13,23 +13,31 @@ pub mod control_plane;
 pub mod faults;
 pub mod janitor;
 mod kubeconfig;
+pub mod kwok;
 mod network;
+pub mod node;
 mod pki;
+mod provisioner;
 pub mod relay;
 pub mod tools;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use kube::api::GetParams;
+use k8s_openapi::api::storage::v1::StorageClass;
+use kube::Api;
+use kube::api::{GetParams, PostParams};
 use tempfile::TempDir;
+use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
 
 pub use audit::AuditEntry;
 pub use component::program;
 pub use control_plane::ClusterConfig;
+pub use kwok::Kwok;
+pub use node::{Open, ProcessNode, ProcessNodeConfig, overlaps};
 pub use relay::{Link, Relay};
 pub use tools::Output;
 
@@ -38,6 +46,7 @@ use component::Component;
 use control_plane::{AUDIT_POLICY, Layout};
 use kubeconfig::Identity;
 use network::Network;
+use node::opens::Opens;
 use pki::Pki;
 
 /// See the file's comment.
@@ -45,6 +54,7 @@ use pki::Pki;
 pub struct Cluster {
     // Before the folder: programs end first.
     components: Mutex<Components>,
+    provisioner: Option<Runtime>,
     shared: Arc<Shared>,
     namespaces: AtomicU32,
     started_in: Duration,
@@ -56,6 +66,7 @@ struct Shared {
     layout: Layout,
     network: Network,
     pki: Pki,
+    opens: Opens,
     folder: TempDir,
 }
 
@@ -91,6 +102,7 @@ impl Cluster {
         };
         let mut cluster = Self {
             components: Mutex::new(components),
+            provisioner: None,
             shared: Arc::clone(&shared),
             namespaces: AtomicU32::new(0),
             started_in: Duration::ZERO,
@@ -102,9 +114,26 @@ impl Cluster {
                 Some(start("kube-controller-manager", layout.controller_manager(&config)));
             components.scheduler = Some(start("kube-scheduler", layout.scheduler()));
         }
+        cluster.provide_volumes().await;
         cluster.complete("default").await;
         cluster.started_in = begun.elapsed();
         cluster
+    }
+
+    /// Starts the provisioner, in a runtime of its own: it outlives the test that started a shared cluster.
+    async fn provide_volumes(&mut self) {
+        let classes: Api<StorageClass> = Api::all(self.client());
+        for class in provisioner::classes() {
+            classes.create(&PostParams::default(), &class).await.expect("a storage class");
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.expect("a runtime");
+        let client = {
+            let _inside = runtime.enter();
+            self.client()
+        };
+        runtime.spawn(provisioner::run(client, Arc::clone(&self.shared)));
+        self.provisioner = Some(runtime);
     }
 
     /// How long [`Cluster::start`] took.
@@ -138,14 +167,27 @@ impl Cluster {
         audit::parse(&String::from_utf8_lossy(&log))
     }
 
+    /// Every volume that a process of any node has or had, in the order of starts (see [`overlaps`]).
+    pub fn opens(&self) -> Vec<Open> {
+        self.shared.opens.all()
+    }
+
     /// Folder of the cluster: logs of its programs, kubeconfig files, volumes.
     pub fn folder(&self) -> &Path {
         self.shared.folder.path()
     }
 
     /// URL of the API server.
-    pub fn server(&self) -> String {
+    pub fn api_server_url(&self) -> String {
         self.shared.layout.server()
+    }
+
+    /// Certificate of the authority that the API server's is from, PEM.
+    ///
+    /// # Panics
+    /// When the cluster's folder was removed.
+    pub fn ca_pem(&self) -> String {
+        std::fs::read_to_string(self.shared.pki.file("ca.crt")).expect("a certificate")
     }
 
     /// Process ids of etcd, the API server, the controller manager and the scheduler, of those that run.
@@ -154,6 +196,14 @@ impl Cluster {
         let Components { scheduler, controller_manager, api_server, etcd } = &*components;
         let all = [Some(etcd), Some(api_server), controller_manager.as_ref(), scheduler.as_ref()];
         all.into_iter().flatten().filter_map(Component::id).collect()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.provisioner.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
@@ -171,12 +221,17 @@ impl Shared {
             scheduler: network.port(10259),
         };
         let pki = Pki::create(folder.path().join("pki"), layout.address);
-        let shared = Self { layout, network, pki, folder };
+        let shared = Self { layout, network, pki, opens: Opens::default(), folder };
         shared.certificate("admin", "admin", Some("system:masters"));
         shared.certificate("controller-manager", "system:kube-controller-manager", None);
         shared.certificate("scheduler", "system:kube-scheduler", None);
         std::fs::write(shared.folder.path().join("audit-policy.json"), AUDIT_POLICY).expect("a file");
         shared
+    }
+
+    /// Where persistent volumes lie, each in a folder of its name.
+    fn volumes(&self) -> PathBuf {
+        self.folder.path().join("volumes")
     }
 
     /// Makes a user with a certificate; its kubeconfig file is `<name>.kubeconfig`.

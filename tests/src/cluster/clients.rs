@@ -73,13 +73,13 @@ impl Cluster {
 
     /// Kubeconfig file with a token of a service account, which must exist. The token is good for a day.
     pub async fn kubeconfig_for_service_account(&self, namespace: &str, name: &str) -> PathBuf {
-        let identity = Identity::Token(self.token(namespace, name).await);
-        self.shared.kubeconfig(&format!("{namespace}-{name}"), &self.server(), &identity)
+        let identity = Identity::Token(self.service_account_token(namespace, name).await);
+        self.shared.kubeconfig(&format!("{namespace}-{name}"), &self.api_server_url(), &identity)
     }
 
     /// [`Cluster::kubeconfig_for_service_account`], with the server behind a [`Relay`] that a test can cut.
     pub async fn kubeconfig_through(&self, relay: &Relay, namespace: &str, name: &str) -> PathBuf {
-        let identity = Identity::Token(self.token(namespace, name).await);
+        let identity = Identity::Token(self.service_account_token(namespace, name).await);
         let server = format!("https://{}", relay.address());
         self.shared.kubeconfig(&format!("{namespace}-{name}-{}", relay.address().port()), &server, &identity)
     }
@@ -88,7 +88,7 @@ impl Cluster {
     ///
     /// # Panics
     /// When the server gives none.
-    pub async fn token(&self, namespace: &str, name: &str) -> String {
+    pub async fn service_account_token(&self, namespace: &str, name: &str) -> String {
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client(), namespace);
         let spec =
             TokenRequestSpec { expiration_seconds: Some(TOKEN_SECONDS), ..TokenRequestSpec::default() };
