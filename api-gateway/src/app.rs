@@ -11,18 +11,17 @@ use axum::middleware::from_fn_with_state;
 use tower_http::cors::CorsLayer;
 
 use crate::clock::now_ms;
+use crate::cluster::board::Board;
 use crate::config::Origins;
 use crate::directory::{PodEndpoint, Runtime, SessionDirectory, SessionRecord};
-use crate::error::{ApiError, ApiResult};
+use crate::error::{ApiError, ApiResult, RETRY_AFTER_MS};
 use crate::health::Probe;
-use crate::keys::Keys;
+use crate::keys::ring::KeyRing;
 use crate::metrics::Metrics;
 use crate::monitor::Monitor;
 use crate::pod_client::{PodClient, PodError};
+use crate::settings::SettingsStore;
 use crate::{middleware, openapi, routes, socketio};
-
-/// What a session may be asked again after, when it does not say itself, milliseconds.
-const RETRY_AFTER_MS: u64 = 1000;
 
 /// What handlers share.
 #[derive(Clone)]
@@ -31,7 +30,11 @@ pub struct AppState(Arc<Shared>);
 /// The parts of [`AppState`].
 pub struct Shared {
     /// Who may call.
-    pub keys: Keys,
+    pub keys: KeyRing,
+    /// Settings that an admin changes.
+    pub settings: Arc<dyn SettingsStore>,
+    /// Which sources of truth can be relied on.
+    pub board: Arc<Board>,
     /// Which sessions there are.
     pub directory: Arc<dyn SessionDirectory>,
     /// Calls to their processes.

@@ -2,29 +2,27 @@
 //!
 //! Comes in: the configuration. Goes out: what `main` puts together. Nothing here is called again later.
 
+pub mod check;
+mod kubernetes;
+mod local;
+pub mod parts;
+
 use std::future::Future;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use crate::cluster::ClusterError;
 use crate::config::Config;
-use crate::directory::local::LocalSettings;
-use crate::directory::local::store::{self, Store, StoreError};
-use crate::keys::{Keys, KeysError};
-use crate::metrics::Metrics;
-use crate::token::TokenKey;
-
-/// File of the admin key that was made.
-const ADMIN_KEY_FILE: &str = "admin-api-key";
-/// File of the key that tokens are derived from.
-const TOKEN_KEY_FILE: &str = "session-key";
+use crate::directory::local::store::{self, StoreError};
+use crate::keys::KeysError;
+use crate::settings::local::Unreadable;
 
 /// Why the gateway does not start.
 #[derive(Debug, thiserror::Error)]
@@ -32,12 +30,18 @@ pub enum BootError {
     /// The keys cannot be used.
     #[error(transparent)]
     Keys(#[from] KeysError),
+    /// There is no way to the cluster.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// The settings cannot be used.
+    #[error(transparent)]
+    Settings(#[from] Unreadable),
     /// The data directory cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The key of the tokens is damaged.
     #[error(
-        "{TOKEN_KEY_FILE} in the data directory is not 64 hex digits: restore it, or remove it and a new one is made"
+        "session-key in the data directory is not 64 hex digits: restore it, or remove it and a new one is made"
     )]
     TokenKey,
     /// The port cannot be had.
@@ -87,50 +91,24 @@ pub fn whole(error: &anyhow::Error) -> String {
 pub fn exit_code(error: &anyhow::Error) -> u8 {
     let locked = |error: &StoreError| matches!(error, StoreError::Locked(_));
     match error.downcast_ref::<BootError>() {
-        Some(BootError::Keys(_)) => 64,
+        Some(BootError::Keys(_) | BootError::Cluster(ClusterError::NoConfiguration(_))) => 64,
         Some(BootError::Store(error)) if locked(error) => 75,
         None if error.downcast_ref::<StoreError>().is_some_and(locked) => 75,
-        Some(BootError::Store(_) | BootError::TokenKey | BootError::Listen { .. } | BootError::Io { .. })
+        Some(
+            BootError::Store(_)
+            | BootError::Cluster(_)
+            | BootError::Settings(_)
+            | BootError::TokenKey
+            | BootError::Listen { .. }
+            | BootError::Io { .. },
+        )
         | None => 1,
     }
-}
-
-/// The callers' keys, and the key that tokens are derived from. A key that is made is told once, on standard output.
-pub fn keys(config: &Config, store: &Store) -> Result<(Keys, TokenKey), BootError> {
-    let admin = if let Some(key) = &config.admin_api_key { key.clone() } else { made_key(store)? };
-    let (text, _) = store.secret(TOKEN_KEY_FILE, random_hex)?;
-    let mut token_key = TokenKey::default();
-    hex::decode_to_slice(text, &mut token_key).map_err(|_| BootError::TokenKey)?;
-    Ok((Keys::new(&admin, &config.user_api_keys)?, token_key))
-}
-
-/// The admin key that is kept in the data directory; a new one is told on standard output.
-fn made_key(store: &Store) -> Result<String, BootError> {
-    let (key, new) = store.secret(ADMIN_KEY_FILE, || format!("wk_{}", random_hex()))?;
-    if new {
-        let path = store.root().join(ADMIN_KEY_FILE);
-        let line = format!("Admin API key (made now, kept in {}): {key}", path.display());
-        writeln!(io::stdout(), "{line}").map_err(|source| BootError::Io { what: "print the key", source })?;
-    }
-    Ok(key)
 }
 
 /// 256 random bits.
 fn random_hex() -> String {
     hex::encode(rand::random::<[u8; 32]>())
-}
-
-/// How sessions are run.
-pub fn local_settings(config: &Config, token_key: TokenKey, metrics: &Arc<Metrics>) -> LocalSettings {
-    let metrics = Arc::clone(metrics);
-    LocalSettings {
-        program: config.session_pod.clone(),
-        environment: config.session_environment.clone(),
-        auto_reply: config.auto_reply,
-        max_sessions: config.sessions_max,
-        token_key,
-        on_exit: Arc::new(move || metrics.session_exit()),
-    }
 }
 
 /// Takes as many file descriptors as the system gives: each session needs some five, and the usual limit is 1,024.

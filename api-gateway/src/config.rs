@@ -3,12 +3,17 @@
 //! Comes in: the environment, with the names and defaults of WARest's `.env`. Goes out: a [`Config`] that can be relied on,
 //! or a sentence that says which setting is wrong. An empty variable counts as unset, as in an `.env` file.
 
+pub mod cluster;
+mod limits;
+
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::Parser;
 use http::HeaderValue;
+
+use crate::settings;
 
 /// The admin key of the `.env` example, which everybody knows.
 pub const EXAMPLE_ADMIN_KEY: &str = "changeme-admin-key";
@@ -17,6 +22,16 @@ pub const EXAMPLE_ADMIN_KEY: &str = "changeme-admin-key";
 #[derive(Debug, Clone, Parser)]
 #[command(version)]
 struct Settings {
+    /// `local`: sessions are processes on this machine. `kubernetes`: they are `WhatsAppSession` resources.
+    #[arg(long, env = "WAREST_MODE", default_value = "local")]
+    mode: String,
+    #[command(flatten)]
+    cluster: cluster::Flags,
+    #[command(flatten)]
+    limits: limits::Flags,
+    /// Asks this URL (`http://…/health/ready`), and ends: 0 for a good answer within 10 s, 1 otherwise.
+    #[arg(long, value_name = "URL")]
+    check: Option<String>,
     /// Port to listen on; 0 takes a free one.
     #[arg(long, env = "PORT", default_value = "4000")]
     port: String,
@@ -80,9 +95,24 @@ struct Settings {
     min_free_bytes: Option<String>,
 }
 
+/// Where sessions live.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mode {
+    /// On this machine.
+    Local,
+    /// In a cluster.
+    Kubernetes(cluster::ClusterConfig),
+}
+
 /// Settings that can be relied on.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// Where sessions live.
+    pub mode: Mode,
+    /// Settings that hold until an admin changes them.
+    pub settings: settings::Settings,
+    /// Only this URL is asked.
+    pub check: Option<String>,
     /// Where to listen.
     pub listen: SocketAddr,
     /// Where to write the address that is listened on.
@@ -148,14 +178,22 @@ fn check(settings: Settings) -> Result<Config, ConfigError> {
         let problem = format!(
             "{EXAMPLE_ADMIN_KEY} is the example's key, which everybody knows: choose another one, or unset it and one is made"
         );
-        return Err(ConfigError::Setting { name: "ADMIN_API_KEY", problem });
+        return Err(wrong("ADMIN_API_KEY", problem));
     }
     let host = number("HOST", &settings.host, IpAddr::V4(Ipv4Addr::UNSPECIFIED))?;
     let port = number("PORT", &settings.port, 4000)?;
     let autoreply = flag("AUTOREPLY_ENABLED", &settings.autoreply_enabled)?;
     let ping_pong = flag("AUTOREPLY_PING_PONG", &settings.autoreply_ping_pong)?;
     let session_environment = handed(&settings);
+    let mode = match settings.mode.trim() {
+        "" | "local" => Mode::Local,
+        "kubernetes" => Mode::Kubernetes(cluster::check(settings.cluster, admin_api_key.is_some())?),
+        other => return Err(wrong("WAREST_MODE", format!("{other:?} is neither local nor kubernetes"))),
+    };
     Ok(Config {
+        mode,
+        settings: limits::check(settings.limits)?,
+        check: settings.check,
         listen: SocketAddr::new(host, port),
         address_file: filled(settings.address_file).map(PathBuf::from),
         production,
@@ -190,6 +228,10 @@ fn beside_this_program() -> PathBuf {
     folder.unwrap_or_default().join("session-pod")
 }
 
+fn wrong(name: &'static str, problem: impl Into<String>) -> ConfigError {
+    ConfigError::Setting { name, problem: problem.into() }
+}
+
 fn filled(value: Option<String>) -> Option<String> {
     value.filter(|text| !text.trim().is_empty())
 }
@@ -206,16 +248,14 @@ fn number<T: std::str::FromStr<Err: std::fmt::Display>>(
     if text.trim().is_empty() {
         return Ok(default);
     }
-    let problem =
-        |error: T::Err| ConfigError::Setting { name, problem: format!("{text:?} cannot be used: {error}") };
-    text.trim().parse().map_err(problem)
+    text.trim().parse().map_err(|error: T::Err| wrong(name, format!("{text:?} cannot be used: {error}")))
 }
 
 fn flag(name: &'static str, text: &str) -> Result<bool, ConfigError> {
     match text.trim().to_ascii_lowercase().as_str() {
         "" | "false" | "0" | "no" | "off" => Ok(false),
         "true" | "1" | "yes" | "on" => Ok(true),
-        _ => Err(ConfigError::Setting { name, problem: format!("{text:?} is neither true nor false") }),
+        _ => Err(wrong(name, format!("{text:?} is neither true nor false"))),
     }
 }
 
@@ -227,79 +267,15 @@ fn origins(text: &str) -> Result<Origins, ConfigError> {
 }
 
 fn origin(text: &str) -> Result<HeaderValue, ConfigError> {
-    let wrong = || ConfigError::Setting {
-        name: "ALLOWED_ORIGINS",
-        problem: format!(
-            "{text:?} is no origin: write scheme, host and port only, such as https://shop.example"
-        ),
-    };
-    let url = url::Url::parse(text).map_err(|_| wrong())?;
+    let problem =
+        || format!("{text:?} is no origin: write scheme, host and port only, such as https://shop.example");
+    let refused = || wrong("ALLOWED_ORIGINS", problem());
+    let url = url::Url::parse(text).map_err(|_| refused())?;
     if url.origin().ascii_serialization() != text.trim_end_matches('/') {
-        return Err(wrong());
+        return Err(refused());
     }
-    HeaderValue::from_str(text.trim_end_matches('/')).map_err(|_| wrong())
+    HeaderValue::from_str(text.trim_end_matches('/')).map_err(|_| refused())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(arguments: &[&str]) -> Result<Config, ConfigError> {
-        Config::read(std::iter::once("api-gateway").chain(arguments.iter().copied()).map(OsString::from))
-    }
-
-    #[test]
-    fn the_examples_settings_mean_what_they_say() {
-        let config = read(&[
-            "--port=4100",
-            "--user-api-keys=user-key-1, user-key-2,",
-            "--allowed-origins=http://localhost:5173,http://localhost:8000",
-            "--autoreply-enabled=true",
-            "--autoreply-ping-pong=true",
-            "--https-proxy=socks5://proxy:1080",
-            "--extra-ca=",
-        ])
-        .unwrap();
-        assert_eq!(config.listen.to_string(), "0.0.0.0:4100");
-        assert_eq!(config.user_api_keys, ["user-key-1", "user-key-2"]);
-        assert!(matches!(config.origins, Origins::Listed(list) if list.len() == 2));
-        assert!(config.auto_reply && !config.production);
-        let handed =
-            |name: &str| config.session_environment.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
-        assert_eq!(handed("HTTPS_PROXY"), Some("socks5://proxy:1080"));
-        assert_eq!(handed("WAREST_EXTRA_CA"), None, "empty is unset");
-    }
-
-    #[test]
-    fn an_empty_setting_is_the_default() {
-        let config =
-            read(&["--port=", "--host=", "--data-dir=", "--sessions-max=", "--autoreply-enabled="]).unwrap();
-        assert_eq!((config.listen.port(), config.sessions_max), (4000, 500));
-        assert_eq!(config.data_dir, PathBuf::from("./data"));
-        assert!(!config.auto_reply);
-    }
-
-    #[test]
-    fn a_wrong_setting_is_named() {
-        for (argument, name) in [
-            ("--port=70000", "PORT"),
-            ("--host=localhost:80", "HOST"),
-            ("--autoreply-enabled=maybe", "AUTOREPLY_ENABLED"),
-            ("--allowed-origins=https://shop.example/path", "ALLOWED_ORIGINS"),
-            ("--allowed-origins=shop.example", "ALLOWED_ORIGINS"),
-            ("--sessions-max=-1", "SESSIONS_MAX"),
-        ] {
-            let error = read(&[argument]).unwrap_err().to_string();
-            assert!(error.starts_with(name), "{argument}: {error}");
-        }
-    }
-
-    #[test]
-    fn production_refuses_the_examples_key() {
-        let key = format!("--admin-api-key={EXAMPLE_ADMIN_KEY}");
-        let error = read(&["--node-env=production", &key]).unwrap_err().to_string();
-        assert!(error.contains("ADMIN_API_KEY") && error.contains("choose another one"), "{error}");
-        assert!(read(&[&key]).is_ok());
-        assert!(read(&["--node-env=production", "--admin-api-key=mine"]).is_ok());
-    }
-}
+mod tests;

@@ -4,7 +4,10 @@
 //! Comes in: wishes (create, suspend, delete). Goes out: [`SessionRecord`]s, and a mark that something changed.
 //! It must not speak to a session's process: that is [`crate::pod_client`].
 
+pub mod kubernetes;
 pub mod local;
+
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use session_api::Reason;
@@ -21,6 +24,8 @@ pub struct SessionRecord {
     pub uid: String,
     /// Name of the key that made it.
     pub owner: String,
+    /// Labels of its resource, by which a key may be allowed to see it.
+    pub labels: BTreeMap<String, String>,
     /// What people call it.
     pub label: Option<String>,
     /// Where events shall be posted.
@@ -48,10 +53,12 @@ pub enum Runtime {
         /// Since when.
         since: u64,
     },
-    /// A process was started and has not told its address yet.
+    /// A process is on its way and cannot be called yet.
     Starting {
         /// Since when.
         since: u64,
+        /// What it waits for, when that is known.
+        reason: Option<Reason>,
     },
     /// A process runs.
     Running {
@@ -168,6 +175,21 @@ pub enum DirectoryError {
     /// It could not be stored.
     #[error("{0}")]
     Storage(String),
+    /// It is just being deleted.
+    #[error("the session is being deleted")]
+    Deleting,
+    /// It is stored and will be done, but was not done in time.
+    #[error("{0}")]
+    UnderWay(String),
+    /// Whoever keeps the sessions does not answer just now. Nothing was changed, or the same wish again is harmless.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The gateway may not do it.
+    #[error("{0}")]
+    Forbidden(String),
+    /// A rule of the resource, a quota or a policy is against it, in their own words.
+    #[error("{0}")]
+    Refused(String),
 }
 
 /// All sessions.

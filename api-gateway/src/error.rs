@@ -11,6 +11,9 @@ use session_api::ErrorBody;
 use crate::session_name::{InvalidSessionName, SessionName};
 use crate::status::PublicStatus;
 
+/// What is worth another try is tried again after so many milliseconds, when nobody says better.
+pub const RETRY_AFTER_MS: u64 = 1000;
+
 /// Result of a handler.
 pub type ApiResult<T> = Result<T, ApiError>;
 
@@ -23,6 +26,12 @@ pub enum ApiError {
     /// A key that nobody has.
     #[error("this API key is not known: check the X-API-Key header")]
     UnknownKey,
+    /// A key that is not allowed to.
+    #[error("only a key of role admin may do this")]
+    AdminOnly,
+    /// The gateway does not know yet which keys and sessions there are.
+    #[error("the gateway is not ready: {0}")]
+    NotReady(String),
     /// No such path.
     #[error("there is nothing at this path; /docs lists what there is")]
     RouteNotFound,
@@ -124,6 +133,21 @@ pub enum ApiError {
         /// The session's own words.
         body: Box<ErrorBody>,
     },
+    /// The session is just being deleted.
+    #[error("the session is being deleted: try again once it is gone")]
+    BeingDeleted,
+    /// It is stored and will be done.
+    #[error("it will be done, but was not done in time: {0}")]
+    StillUnderWay(String),
+    /// Whoever keeps sessions and settings does not answer.
+    #[error("{0}: try again")]
+    KeeperUnavailable(String),
+    /// The gateway's own role is too small.
+    #[error("{0}")]
+    GatewayForbidden(String),
+    /// A rule of the resource, a quota or a policy is against it.
+    #[error("the cluster refused it: {0}")]
+    RefusedByCluster(String),
     /// What should be kept could not be written.
     #[error("the change could not be stored, so nothing was changed: {0}")]
     StorageFailed(String),
@@ -140,6 +164,8 @@ impl ApiError {
     fn place(&self) -> (StatusCode, &str) {
         match self {
             Self::MissingKey | Self::UnknownKey => (StatusCode::UNAUTHORIZED, "unauthorized"),
+            Self::AdminOnly => (StatusCode::FORBIDDEN, "forbidden"),
+            Self::NotReady(_) => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
             Self::RouteNotFound => (StatusCode::NOT_FOUND, "not_found"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::SessionNotFound => (StatusCode::NOT_FOUND, "session_not_found"),
@@ -162,6 +188,11 @@ impl ApiError {
             Self::Refused { status, body } => {
                 (StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_GATEWAY), &body.code)
             }
+            Self::BeingDeleted => (StatusCode::CONFLICT, "session_being_deleted"),
+            Self::StillUnderWay(_) => (StatusCode::GATEWAY_TIMEOUT, "still_under_way"),
+            Self::KeeperUnavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "cluster_unavailable"),
+            Self::GatewayForbidden(_) => (StatusCode::INTERNAL_SERVER_ERROR, "gateway_forbidden"),
+            Self::RefusedByCluster(_) => (StatusCode::CONFLICT, "refused_by_cluster"),
             Self::StorageFailed(_) => (StatusCode::INSUFFICIENT_STORAGE, "storage_failed"),
             Self::TimedOut => (StatusCode::GATEWAY_TIMEOUT, "timeout"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),
@@ -192,8 +223,15 @@ impl ApiError {
             }
             Self::OutcomeUnknown { id } => body.with("sessionId", id.as_str()),
             Self::Refused { body, .. } => (**body).clone(),
+            Self::NotReady(_) | Self::BeingDeleted | Self::KeeperUnavailable(_) => {
+                body.with("retryAfterMs", RETRY_AFTER_MS)
+            }
             Self::MissingKey
             | Self::UnknownKey
+            | Self::AdminOnly
+            | Self::StillUnderWay(_)
+            | Self::GatewayForbidden(_)
+            | Self::RefusedByCluster(_)
             | Self::RouteNotFound
             | Self::MethodNotAllowed
             | Self::SessionNotFound

@@ -16,7 +16,8 @@ use serde_json::Value;
 use crate::app::AppState;
 use crate::directory::SessionRecord;
 use crate::error::ApiError;
-use crate::keys::Caller;
+use crate::keys::ring::NoKeysYet;
+use crate::keys::{Caller, Role};
 use crate::session_name::SessionName;
 
 /// Header with the caller's key.
@@ -33,7 +34,24 @@ impl FromRequestParts<AppState> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
         let key = parts.headers.get(API_KEY).ok_or(ApiError::MissingKey)?;
-        key.to_str().ok().and_then(|key| state.keys.authenticate(key)).ok_or(ApiError::UnknownKey)
+        let key = key.to_str().map_err(|_| ApiError::UnknownKey)?;
+        let known = state.keys.authenticate(key);
+        known
+            .map_err(|NoKeysYet| ApiError::NotReady("the API keys are being read".to_owned()))?
+            .ok_or(ApiError::UnknownKey)
+    }
+}
+
+/// A caller with a key of role admin.
+#[derive(Debug, Clone)]
+pub struct Admin;
+
+impl FromRequestParts<AppState> for Admin {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
+        let caller = Caller::from_request_parts(parts, state).await?;
+        if caller.role == Role::Admin { Ok(Self) } else { Err(ApiError::AdminOnly) }
     }
 }
 
@@ -56,7 +74,7 @@ impl AppState {
     /// A session that the caller may see.
     pub fn session(&self, caller: &Caller, id: &str) -> Result<SessionRecord, ApiError> {
         let id: SessionName = id.parse().map_err(|_| ApiError::SessionNotFound)?;
-        let seen = self.directory.get(&id).filter(|session| caller.may_see(&session.owner));
+        let seen = self.directory.get(&id).filter(|session| caller.may_see(&session.owner, &session.labels));
         seen.ok_or(ApiError::SessionNotFound)
     }
 }

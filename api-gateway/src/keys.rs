@@ -1,10 +1,16 @@
-//! Who calls: the admin key and the user keys, known by their digests only.
+//! Who calls: the admin keys and the user keys, known by their digests only.
 //!
-//! Comes in: the keys of the configuration, then whatever a caller presents. Goes out: a [`Caller`], or nothing.
+//! Comes in: the keys of the configuration or of a file, then whatever a caller presents. Goes out: a [`Caller`], or nothing.
 //! Keys are neither kept nor shown, and comparing takes the same time whichever key it is.
 
+pub mod file;
+pub mod ring;
+pub mod secret;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -12,7 +18,8 @@ use subtle::ConstantTimeEq;
 pub const MAX_KEY_BYTES: usize = 512;
 
 /// What a key may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Sees every session.
     Admin,
@@ -23,16 +30,22 @@ pub enum Role {
 /// Whoever presented a known key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// The key's name: `admin`, or `user-` and the first 8 hex digits of the key's SHA-256. Sessions keep it as their owner.
+    /// The key's name: as the keys' file says, or `admin`, or `user-` and the first 8 hex digits of the key's SHA-256.
+    /// Sessions keep it as their owner.
     pub name: Arc<str>,
     /// What it may do.
     pub role: Role,
+    /// Labels of sessions that it may see beside those it owns.
+    pub sees: Option<Arc<BTreeMap<String, String>>>,
 }
 
 impl Caller {
-    /// Whether it may see a session of this owner.
-    pub fn may_see(&self, owner: &str) -> bool {
-        self.role == Role::Admin || *self.name == *owner
+    /// Whether it may see a session of this owner and with these labels.
+    pub fn may_see(&self, owner: &str, labels: &BTreeMap<String, String>) -> bool {
+        let matches = |wanted: &BTreeMap<String, String>| {
+            wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
+        };
+        self.role == Role::Admin || *self.name == *owner || self.sees.as_deref().is_some_and(matches)
     }
 }
 
@@ -50,12 +63,14 @@ pub enum KeysError {
     AdminAmongUsers,
 }
 
+#[derive(PartialEq)]
 struct Key {
     digest: [u8; 32],
     caller: Caller,
 }
 
 /// All known keys.
+#[derive(Default, PartialEq)]
 pub struct Keys(Vec<Key>);
 
 impl Keys {
@@ -86,12 +101,16 @@ impl Keys {
         };
         self.0.iter().fold(None, fold)
     }
+
+    /// Whether somebody of this name still may do the same.
+    pub fn holds(&self, caller: &Caller) -> bool {
+        self.0.iter().any(|key| key.caller == *caller)
+    }
 }
 
 impl Key {
     fn new(key: &str, role: Role, what: &str) -> Result<Self, KeysError> {
-        let visible = key.bytes().all(|byte| byte.is_ascii_graphic());
-        if key.is_empty() || key.len() > MAX_KEY_BYTES || !visible {
+        if !is_usable(key) {
             return Err(KeysError::Unusable(what.to_owned()));
         }
         let digest = digest(key);
@@ -99,8 +118,13 @@ impl Key {
             Role::Admin => "admin".to_owned(),
             Role::User => format!("user-{}", hex::encode(&digest[..4])),
         };
-        Ok(Self { digest, caller: Caller { name: name.into(), role } })
+        Ok(Self { digest, caller: Caller { name: name.into(), role, sees: None } })
     }
+}
+
+/// Whether a text can be sent as a key in a header.
+fn is_usable(key: &str) -> bool {
+    (1..=MAX_KEY_BYTES).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn digest(key: &str) -> [u8; 32] {
@@ -135,8 +159,9 @@ mod tests {
     fn users_see_their_own_sessions_only() {
         let (admin, user) =
             (keys().authenticate("secret-admin").unwrap(), keys().authenticate("user-key-1").unwrap());
-        assert!(admin.may_see("user-00000000") && user.may_see(&user.name));
-        assert!(!user.may_see("admin") && !user.may_see("user-00000000"));
+        let none = BTreeMap::new();
+        assert!(admin.may_see("user-00000000", &none) && user.may_see(&user.name, &none));
+        assert!(!user.may_see("admin", &none) && !user.may_see("user-00000000", &none));
     }
 
     #[test]

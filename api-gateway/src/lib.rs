@@ -6,6 +6,7 @@
 pub mod app;
 pub mod boot;
 pub mod clock;
+pub mod cluster;
 pub mod config;
 pub mod directory;
 pub mod error;
@@ -22,7 +23,7 @@ pub mod qr;
 pub mod routes;
 pub mod serve;
 pub mod session_name;
+pub mod settings;
 pub mod socketio;
 pub mod sse;
 pub mod status;
-pub mod token;

@@ -1,4 +1,4 @@
-//! The gateway's program: settings, data directory, sessions, port, signal, end.
+//! The gateway's program: settings, data directory or cluster, port, sessions, signal, end.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -6,9 +6,8 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use api_gateway::app::{AppState, Shared, app};
+use api_gateway::boot::parts::{Parts, Prepared};
 use api_gateway::config::{Config, ConfigError};
-use api_gateway::directory::SessionDirectory;
-use api_gateway::directory::local::{LocalDirectory, store};
 use api_gateway::health::Probe;
 use api_gateway::metrics::Metrics;
 use api_gateway::monitor::Monitor;
@@ -28,6 +27,10 @@ async fn main() -> ExitCode {
         }
         Err(error) => return boot::say_and_exit(&error.to_string(), BAD_CONFIGURATION),
     };
+    if let Some(url) = &config.check {
+        let checked = boot::check::check(url).await;
+        return checked.map_or_else(|why| boot::say_and_exit(&why, 1), |()| ExitCode::SUCCESS);
+    }
     boot::log(&config);
     boot::raise_file_limit();
     match run(config).await {
@@ -38,18 +41,16 @@ async fn main() -> ExitCode {
 
 async fn run(config: Config) -> anyhow::Result<()> {
     let stop = boot::stop_signal()?;
-    let store = store::Store::open(&config.data_dir)?;
-    let (keys, token_key) = boot::keys(&config, &store)?;
+    let prepared = Prepared::new(&config).await?;
     let metrics = Arc::new(Metrics::default());
     let probe = Probe::new(&config.data_dir).context("cannot read the machine's figures")?;
     let pods = PodClient::new().context("cannot make an HTTP client")?;
     let listener = boot::listen(config.listen).await?;
-    let settings = boot::local_settings(&config, token_key, &metrics);
-    let directory: Arc<dyn SessionDirectory> = Arc::new(LocalDirectory::open(store, settings)?);
+    let Parts { keys, settings, directory, board } = prepared.start(&config, &metrics)?;
     let (monitor, told) = Monitor::new(Arc::clone(&directory), pods.clone());
     let following = tokio::spawn(Arc::clone(&monitor).follow());
     let (started, origins, sessions) = (Instant::now(), config.origins, Arc::clone(&directory));
-    let shared = Shared { keys, directory, pods, monitor, metrics, probe, origins, started };
+    let shared = Shared { keys, settings, board, directory, pods, monitor, metrics, probe, origins, started };
     let (router, io) = app(AppState::new(shared));
     let speaking = tokio::spawn(socketio::speak(io.clone(), told));
     boot::announce(&listener, config.address_file.as_deref())?;

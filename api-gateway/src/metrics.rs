@@ -12,6 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::cluster::board::{Board, Standing};
 use crate::status::PublicStatus;
 
 /// Upper bounds of the duration histogram, in seconds.
@@ -31,6 +32,11 @@ struct Asked {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Watched {
+    watch: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct InStatus {
     status: &'static str,
 }
@@ -43,6 +49,8 @@ pub struct Metrics {
     sessions: Family<InStatus, Gauge>,
     exits: Counter,
     sockets: Gauge,
+    watches: Family<Watched, Gauge>,
+    stale: Gauge,
 }
 
 impl Default for Metrics {
@@ -55,6 +63,8 @@ impl Default for Metrics {
             sessions: Family::default(),
             exits: Counter::default(),
             sockets: Gauge::default(),
+            watches: Family::default(),
+            stale: Gauge::default(),
         };
         registry.register("http_requests", "Requests answered", metrics.requests.clone());
         registry.register("http_request_duration_seconds", "Time to answer", metrics.durations.clone());
@@ -65,6 +75,8 @@ impl Default for Metrics {
             metrics.exits.clone(),
         );
         registry.register("socketio_connections", "Socket.IO connections", metrics.sockets.clone());
+        registry.register("watch_up", "Whether a source in the cluster is current", metrics.watches.clone());
+        registry.register("knowledge_stale", "Whether what was last known is served", metrics.stale.clone());
         Self { registry: Mutex::new(registry), ..metrics }
     }
 }
@@ -92,8 +104,12 @@ impl Metrics {
         };
     }
 
-    /// The text, with the sessions as they are now.
-    pub fn text(&self, statuses: impl Iterator<Item = PublicStatus>) -> String {
+    /// The text, with the sessions and the sources as they are now.
+    pub fn text(&self, statuses: impl Iterator<Item = PublicStatus>, board: &Board) -> String {
+        for (watch, up) in board.sources() {
+            self.watches.get_or_create(&Watched { watch }).set(i64::from(up));
+        }
+        self.stale.set(i64::from(matches!(board.standing(), Standing::Stale { .. })));
         let statuses: Vec<_> = statuses.collect();
         for status in PublicStatus::ALL {
             let count = statuses.iter().filter(|one| **one == status).count();
@@ -118,6 +134,8 @@ fn known_method(method: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]
@@ -128,7 +146,10 @@ mod tests {
         metrics.session_exit();
         metrics.socket(true);
         metrics.socket(false);
-        let text = metrics.text([PublicStatus::Open, PublicStatus::Open].into_iter());
+        let board = Arc::new(Board::default());
+        board.line("pods").up();
+        board.line("sessions").down("away");
+        let text = metrics.text([PublicStatus::Open, PublicStatus::Open].into_iter(), &board);
         for line in [
             "warest_gateway_http_requests_total{method=\"GET\",route=\"/api/sessions/{id}\",status=\"404\"} 1",
             "warest_gateway_http_requests_total{method=\"other\",route=\"/ping\",status=\"405\"} 1",
@@ -137,6 +158,9 @@ mod tests {
             "warest_gateway_sessions{status=\"failed\"} 0",
             "warest_gateway_session_exits_total 1",
             "warest_gateway_socketio_connections 0",
+            "warest_gateway_watch_up{watch=\"pods\"} 1",
+            "warest_gateway_watch_up{watch=\"sessions\"} 0",
+            "warest_gateway_knowledge_stale 0",
         ] {
             assert!(text.contains(line), "{line}\nin\n{text}");
         }

@@ -21,9 +21,10 @@ another key answers 404. Every error is `{\"ok\": false, \"error\": \"<one sente
 `pairing_code`, `message` and `message_status`; on joining, the present state at once. Messages while nobody listened \
 are in `GET /api/sessions/{id}/events`.";
 
-const TAGS: [(&str, &str); 5] = [
+const TAGS: [(&str, &str); 6] = [
     ("Sessions", "One WhatsApp account each"),
     ("Messages", "What sessions send"),
+    ("Admin", "Settings, for the admin key alone"),
     ("Health", "For probes, dashboards and people"),
     ("Tools", "Odds and ends"),
     ("Pages", "For browsers"),

@@ -2,10 +2,12 @@
 //!
 //! Comes in: nothing. Goes out: routers. It must not decide anything.
 
+pub mod admin;
 pub mod deletion;
 pub mod docs;
 pub mod events;
 pub mod health;
+pub mod knowledge;
 pub mod lifecycle;
 pub mod messages;
 pub mod pairing;
@@ -35,6 +37,9 @@ pub fn all() -> OpenApiRouter<AppState> {
         .routes(routes!(pairing::pairing_code))
         .routes(routes!(events::page))
         .routes(routes!(messages::text))
+        .routes(routes!(admin::config))
+        .routes(routes!(admin::rate_limit))
+        .routes(routes!(admin::webhook_default))
         .routes(routes!(qr::any_qr))
         .routes(routes!(health::summary))
         .routes(routes!(health::live))

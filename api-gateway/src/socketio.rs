@@ -20,7 +20,8 @@ use tokio::sync::mpsc;
 use crate::app::AppState;
 use crate::error::ApiError;
 use crate::extract::API_KEY;
-use crate::keys::{Caller, Keys};
+use crate::keys::Caller;
+use crate::keys::ring::KeyRing;
 use crate::monitor::Told;
 
 /// Largest packet of a client, in bytes.
@@ -74,9 +75,9 @@ pub fn layer(state: &AppState) -> (SocketIoLayer, SocketIo) {
     (layer, io)
 }
 
-fn caller(keys: &Keys, headers: &HeaderMap, auth: Auth) -> Option<Caller> {
+fn caller(keys: &KeyRing, headers: &HeaderMap, auth: Auth) -> Option<Caller> {
     let header = || headers.get(API_KEY).and_then(|key| key.to_str().ok()).map(str::to_owned);
-    keys.authenticate(&auth.api_key.or_else(header)?)
+    keys.authenticate(&auth.api_key.or_else(header)?).ok()?
 }
 
 /// Lets a client join and leave rooms.

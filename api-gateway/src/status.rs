@@ -107,7 +107,7 @@ pub fn view(runtime: &Runtime, heard: Option<&Heard>) -> View {
         Runtime::Stopped { since } | Runtime::Stopping { since } => {
             (PublicStatus::Suspended, Some(*since), None)
         }
-        Runtime::Starting { since } => (passing(heard), Some(*since), None),
+        Runtime::Starting { since, reason } => (passing(heard), Some(*since), reason.clone()),
         Runtime::Waiting { since, reason, .. } => (passing(heard), Some(*since), Some(reason.clone())),
         Runtime::Failed { since, reason } => (PublicStatus::Failed, Some(*since), Some(reason.clone())),
         Runtime::Running { since, .. } => match heard {

@@ -25,7 +25,7 @@ use self::resource::{OperatingMode, RetentionPolicy};
 use self::store::{Store, StoreError};
 use super::{DirectoryError, NewSession, Problem, SessionDirectory, SessionRecord, Volume};
 use crate::session_name::SessionName;
-use crate::token::TokenKey;
+use crds::token::TokenKey;
 
 /// How sessions are run.
 #[derive(Clone)]

@@ -1,5 +1,6 @@
 //! What is believed of what processes say.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use session_api::SessionStatus;
@@ -28,7 +29,16 @@ fn with_listener(folder: &Path) -> (Arc<Monitor>, mpsc::Receiver<Told>) {
 
 fn record(runtime: Runtime) -> SessionRecord {
     let (id, owner) = ("shop".parse().unwrap(), "admin".to_owned());
-    SessionRecord { id, uid: "uid".to_owned(), owner, label: None, webhook: None, created_at: None, runtime }
+    SessionRecord {
+        id,
+        uid: "uid".to_owned(),
+        owner,
+        label: None,
+        webhook: None,
+        created_at: None,
+        runtime,
+        labels: BTreeMap::new(),
+    }
 }
 
 /// What was told, in short.
@@ -114,7 +124,7 @@ async fn a_pairing_code_is_kept_until_it_ends() {
 async fn a_deletion_is_told_once() {
     let folder = tempfile::tempdir().unwrap();
     let (monitor, mut listener) = with_listener(folder.path());
-    monitor.publish(&record(Runtime::Starting { since: 0 })).await;
+    monitor.publish(&record(Runtime::Starting { since: 0, reason: None })).await;
     monitor.part("uid");
     monitor.publish(&record(Runtime::Stopped { since: 1 })).await;
     monitor.forget_others(&[]).await;
@@ -125,7 +135,7 @@ async fn a_deletion_is_told_once() {
 async fn a_deletion_that_failed_or_was_undone_silences_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let (monitor, mut listener) = with_listener(folder.path());
-    let (starting, stopped) = (Runtime::Starting { since: 0 }, Runtime::Stopped { since: 1 });
+    let (starting, stopped) = (Runtime::Starting { since: 0, reason: None }, Runtime::Stopped { since: 1 });
     monitor.publish(&record(starting.clone())).await;
     monitor.part("uid");
     monitor.publish(&record(stopped.clone())).await;

@@ -9,9 +9,11 @@ use axum::response::IntoResponse;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::knowledge::Knowledge;
 use super::sessions::SessionItem;
 use crate::app::AppState;
 use crate::clock::now_ms;
+use crate::cluster::board::Standing;
 use crate::error::{ApiError, ApiResult};
 use crate::extract::Query;
 use crate::health::{Figures, Memory, loadavg};
@@ -62,9 +64,10 @@ impl Counts {
         })
     }
 
-    /// `degraded` when a session that should work does not.
-    const fn status(self) -> HealthStatus {
-        if self.failed == 0 && self.reconnecting == 0 { HealthStatus::Ok } else { HealthStatus::Degraded }
+    /// `degraded` when a session that should work does not, or the gateway cannot rely on what it knows.
+    fn status(self, standing: &Standing) -> HealthStatus {
+        let well = self.failed == 0 && self.reconnecting == 0 && *standing == Standing::Current;
+        if well { HealthStatus::Ok } else { HealthStatus::Degraded }
     }
 }
 
@@ -74,7 +77,7 @@ impl Counts {
 pub enum HealthStatus {
     /// It is.
     Ok,
-    /// A session has failed or tries to reconnect; the gateway itself works.
+    /// A session has failed or tries to reconnect, or the gateway cannot rely on what it knows; it works all the same.
     Degraded,
 }
 
@@ -83,6 +86,8 @@ pub enum HealthStatus {
 pub struct Health {
     /// Whether all is well.
     pub status: HealthStatus,
+    /// Whether what the gateway knows can be relied on.
+    pub knowledge: Knowledge,
     /// How many sessions have which status.
     pub sessions: Counts,
     /// Seconds since the gateway started.
@@ -100,14 +105,15 @@ fn counts(state: &AppState) -> Counts {
 /// The state of things in short.
 #[utoipa::path(get, path = "/health", tag = "Health", security(()), responses((status = 200, body = Health)))]
 pub async fn summary(State(state): State<AppState>) -> ApiResult<Json<Health>> {
-    let sessions = counts(&state);
+    let (sessions, standing) = (counts(&state), state.board.standing());
     let uptime = state.started.elapsed().as_secs();
     let memory = off_runtime({
         let state = state.clone();
         move || state.probe.memory()
     });
     Ok(Json(Health {
-        status: sessions.status(),
+        status: sessions.status(&standing),
+        knowledge: standing.into(),
         sessions,
         uptime,
         memory: memory.await?,
@@ -129,9 +135,20 @@ pub async fn live() -> Json<Yes> {
 }
 
 /// The gateway takes requests.
-#[utoipa::path(get, path = "/health/ready", tag = "Health", security(()), responses((status = 200, body = Yes)))]
-pub async fn ready() -> Json<Yes> {
-    Json(Yes { ok: true })
+///
+/// Not before it knows all sessions, pods and keys; from then on also while what it knows is stale.
+#[utoipa::path(
+    get, path = "/health/ready", tag = "Health", security(()),
+    responses(
+        (status = 200, body = Yes),
+        (status = 503, body = ErrorAnswer, description = "`not_ready`: what is missing and what to do"),
+    ),
+)]
+pub async fn ready(State(state): State<AppState>) -> ApiResult<Json<Yes>> {
+    match state.board.standing() {
+        Standing::Current | Standing::Stale { .. } => Ok(Json(Yes { ok: true })),
+        Standing::NotReady { why } => Err(ApiError::NotReady(why)),
+    }
 }
 
 /// Answer of `/ping`.
@@ -159,7 +176,7 @@ pub struct MiscQuery {
     pub full: String,
 }
 
-/// A file in the data directory that is no session.
+/// A file or resource that is no session.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ProblemItem {
     /// Which.
@@ -174,13 +191,15 @@ pub struct ProblemItem {
 pub struct Misc {
     /// Whether all is well.
     pub status: HealthStatus,
+    /// Whether what the gateway knows can be relied on.
+    pub knowledge: Knowledge,
     /// Now, Unix milliseconds.
     pub ts: u64,
     /// Seconds since the gateway started.
     pub uptime: u64,
     /// How many sessions have which status.
     pub sessions: Counts,
-    /// How many files are left alone because they are no sessions.
+    /// How many files or resources are left alone because they are no sessions.
     pub problem_count: usize,
     /// Figures of the machine.
     #[serde(flatten)]
@@ -188,7 +207,7 @@ pub struct Misc {
     /// For the admin key: each session.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_list: Option<Vec<SessionItem>>,
-    /// For the admin key: each file that is left alone.
+    /// For the admin key: each file or resource that is left alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problems: Option<Vec<ProblemItem>>,
 }
@@ -216,8 +235,10 @@ pub async fn misc(State(state): State<AppState>, request: Request) -> ApiResult<
     .await?;
     let (sessions, problems) = (counts(&state), state.directory.problems());
     let list = || state.directory.list().iter().map(|session| SessionItem::of(&state, session)).collect();
+    let standing = state.board.standing();
     Ok(Json(Misc {
-        status: sessions.status(),
+        status: sessions.status(&standing),
+        knowledge: standing.into(),
         ts: now_ms(),
         uptime: state.started.elapsed().as_secs(),
         sessions,
@@ -238,7 +259,8 @@ pub async fn misc(State(state): State<AppState>, request: Request) -> ApiResult<
 )]
 pub async fn metrics(State(state): State<AppState>) -> impl IntoResponse {
     let sessions = state.directory.list();
-    let text = state.metrics.text(sessions.iter().map(|session| state.monitor.view(session).status));
+    let statuses = sessions.iter().map(|session| state.monitor.view(session).status);
+    let text = state.metrics.text(statuses, &state.board);
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     (StatusCode::OK, [(header::CONTENT_TYPE, kind)], text)
 }
@@ -255,7 +277,9 @@ mod tests {
     fn sessions_are_counted() {
         let counts = Counts::of(PublicStatus::ALL.into_iter().chain([PublicStatus::Open]));
         assert_eq!((counts.total, counts.open, counts.closed, counts.failed), (10, 2, 2, 1));
-        assert_eq!(counts.status(), HealthStatus::Degraded);
-        assert_eq!(Counts::of([PublicStatus::Qr].into_iter()).status(), HealthStatus::Ok);
+        assert_eq!(counts.status(&Standing::Current), HealthStatus::Degraded);
+        let well = Counts::of([PublicStatus::Qr].into_iter());
+        assert_eq!(well.status(&Standing::Current), HealthStatus::Ok);
+        assert_eq!(well.status(&Standing::Stale { since: 1, why: String::new() }), HealthStatus::Degraded);
     }
 }

@@ -116,7 +116,7 @@ pub struct SessionList {
 )]
 pub async fn list(State(state): State<AppState>, caller: Caller) -> axum::Json<SessionList> {
     let sessions = state.directory.list();
-    let seen = sessions.iter().filter(|session| caller.may_see(&session.owner));
+    let seen = sessions.iter().filter(|session| caller.may_see(&session.owner, &session.labels));
     axum::Json(SessionList { items: seen.map(|session| SessionItem::of(&state, session)).collect() })
 }
 
@@ -274,6 +274,11 @@ pub fn directory_error(error: DirectoryError) -> ApiError {
             tracing::error!(%why, "the data directory could not be changed");
             ApiError::StorageFailed("the gateway's log says why".to_owned())
         }
+        DirectoryError::Deleting => ApiError::BeingDeleted,
+        DirectoryError::UnderWay(what) => ApiError::StillUnderWay(what),
+        DirectoryError::Unavailable(why) => ApiError::KeeperUnavailable(why),
+        DirectoryError::Forbidden(why) => ApiError::GatewayForbidden(why),
+        DirectoryError::Refused(why) => ApiError::RefusedByCluster(why),
     }
 }
 

@@ -82,7 +82,7 @@ fn starting_does_what_is_missing() {
     assert_eq!(start(SessionState::Failed), StartAction::Restart);
     assert_eq!(start_action(&Runtime::Stopped { since: 0 }, None), StartAction::Resume);
     assert_eq!(start_action(&Runtime::Failed { since: 0, reason: reason() }, None), StartAction::Restart);
-    assert_eq!(start_action(&Runtime::Starting { since: 0 }, None), StartAction::Nothing);
+    assert_eq!(start_action(&Runtime::Starting { since: 0, reason: None }, None), StartAction::Nothing);
 }
 
 #[test]

@@ -6,15 +6,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use api_gateway::app::{AppState, Shared, app};
+use api_gateway::cluster::board::Board;
 use api_gateway::config::Origins;
 use api_gateway::directory::SessionDirectory;
 use api_gateway::directory::local::store::Store;
 use api_gateway::directory::local::{LocalDirectory, LocalSettings};
 use api_gateway::health::Probe;
 use api_gateway::keys::Keys;
+use api_gateway::keys::ring::KeyRing;
 use api_gateway::metrics::Metrics;
 use api_gateway::monitor::Monitor;
 use api_gateway::pod_client::PodClient;
+use api_gateway::settings::Settings;
+use api_gateway::settings::local::LocalSettingsStore;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, HeaderValue, Request, StatusCode};
@@ -86,8 +90,12 @@ impl Rig {
         let keys = Keys::new(ADMIN, &[USER.to_owned(), OTHER.to_owned()]).unwrap();
         let origins = Origins::Listed(vec![HeaderValue::from_static("https://shop.example")]);
         let (metrics, probe) = (Arc::new(Metrics::default()), Probe::new(&data).unwrap());
+        let limits = Settings { window_ms: 60_000, max: 120, webhook_url: None, webhook_secret: None };
+        let settings = LocalSettingsStore::open(&data, limits).unwrap();
         let shared = Shared {
-            keys,
+            keys: KeyRing::of(keys),
+            settings: Arc::new(settings),
+            board: Arc::new(Board::default()),
             directory: Arc::clone(&directory),
             pods,
             monitor,

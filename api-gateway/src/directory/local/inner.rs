@@ -15,7 +15,7 @@ use super::{LocalSettings, Outcome};
 use crate::clock;
 use crate::directory::{DirectoryError, NewSession, Problem, SessionRecord};
 use crate::session_name::SessionName;
-use crate::token;
+use crds::token;
 
 pub(super) struct Inner {
     settings: LocalSettings,
@@ -47,6 +47,7 @@ impl Entry {
             webhook: resource.webhook(),
             id: resource.metadata.name,
             uid: self.uid.clone(),
+            labels: BTreeMap::new(),
             label: resource.spec.display_name,
             created_at: resource.metadata.creation_timestamp,
             runtime: self.supervisor.runtime(),

@@ -44,7 +44,7 @@ impl Supervisor {
     pub fn start(spec: ChildSpec, uid: String, token: String, notify: Notify, runs: bool) -> Self {
         let since = now_ms();
         let (wish, wished) = watch::channel(if runs { Wish::Run(0) } else { Wish::Stop });
-        let first = if runs { Runtime::Starting { since } } else { Runtime::Stopped { since } };
+        let first = if runs { Runtime::Starting { since, reason: None } } else { Runtime::Stopped { since } };
         let (published, runtime) = watch::channel(first);
         let keeper = Keeper { spec, uid, token, wished, published, notify, backoff: Backoff::default() };
         tokio::spawn(keeper.keep());
@@ -156,7 +156,7 @@ impl Keeper {
 
     /// One process, from its start to its end.
     async fn live(&mut self, wish: Wish) -> End {
-        self.publish(Runtime::Starting { since: now_ms() });
+        self.publish(Runtime::Starting { since: now_ms(), reason: None });
         let started = Instant::now();
         let mut child = match ChildProcess::spawn(&self.spec) {
             Ok(child) => child,
@@ -182,7 +182,11 @@ impl Keeper {
 
     async fn end(&self, mut child: ChildProcess) -> End {
         let (since, restarts) = (now_ms(), matches!(*self.wished.borrow(), Wish::Run(_)));
-        self.publish(if restarts { Runtime::Starting { since } } else { Runtime::Stopping { since } });
+        self.publish(if restarts {
+            Runtime::Starting { since, reason: None }
+        } else {
+            Runtime::Stopping { since }
+        });
         child.stop(GRACE).await;
         End::Told
     }

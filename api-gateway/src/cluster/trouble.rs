@@ -1,0 +1,130 @@
+//! What an error of the API server means: one of a few cases, each with a sentence that a person can act on.
+//!
+//! Comes in: an error of the client. Goes out: a [`Trouble`]. Pure. Its words name no address and hold no credentials.
+
+use kube::Error;
+use kube::core::Status;
+
+/// What stands between the gateway and the API server.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Trouble {
+    /// No answer, or one that says "later".
+    #[error("the Kubernetes API server does not answer ({0})")]
+    Away(String),
+    /// The kind is not served.
+    #[error(
+        "the API server does not know WhatsAppSessions: apply the CRDs (kubectl apply -f crds/whatsappsessions.yaml, or \
+         the chart with crds.enabled=true)"
+    )]
+    NoSuchKind,
+    /// The gateway's role does not allow it.
+    #[error("the gateway's role does not allow this ({0}): install the chart's Role and RoleBinding")]
+    Forbidden(String),
+    /// The gateway's own credentials are not accepted.
+    #[error("the API server does not accept the gateway's credentials: check its service account")]
+    Unauthorized,
+    /// The object is not there.
+    #[error("there is no such object")]
+    NotFound,
+    /// An object of that name exists.
+    #[error("an object of that name exists")]
+    AlreadyExists,
+    /// The object is another one than was meant, or was changed at the same moment.
+    #[error("the object was changed at the same moment")]
+    Conflict,
+    /// Quota, admission, a rule of the resource: in the API server's own words.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Api(status) => status_trouble(&status),
+            Error::SerdeError(_) => Self::Away("its answer is not understood".to_owned()),
+            Error::Auth(_) => Self::Unauthorized,
+            other => Self::Away(plain(&other)),
+        }
+    }
+}
+
+impl From<&kube::runtime::watcher::Error> for Trouble {
+    fn from(error: &kube::runtime::watcher::Error) -> Self {
+        use kube::runtime::watcher::Error as Watch;
+        match error {
+            Watch::InitialListFailed(inner) | Watch::WatchStartFailed(inner) | Watch::WatchFailed(inner) => {
+                match inner {
+                    Error::Api(status) => status_trouble(status),
+                    Error::SerdeError(_) => Self::Away("its answer is not understood".to_owned()),
+                    Error::Auth(_) => Self::Unauthorized,
+                    other => Self::Away(plain(other)),
+                }
+            }
+            Watch::WatchError(status) => status_trouble(status),
+            Watch::NoResourceVersion => Self::Away("its list has no version".to_owned()),
+        }
+    }
+}
+
+fn status_trouble(status: &Status) -> Trouble {
+    let message = || status.message.clone();
+    match status.code {
+        401 => Trouble::Unauthorized,
+        // RBAC names the verb; quota and admission do not.
+        403 if status.message.contains("\" cannot ") => Trouble::Forbidden(denied(&status.message)),
+        403 | 400 | 413 | 422 => Trouble::Refused(message()),
+        404 if status.details.as_ref().is_none_or(|details| details.name.is_empty()) => Trouble::NoSuchKind,
+        404 => Trouble::NotFound,
+        409 if status.is_already_exists() => Trouble::AlreadyExists,
+        409 => Trouble::Conflict,
+        code => Trouble::Away(format!("status {code}")),
+    }
+}
+
+/// `User "u" cannot list resource "pods" in API group "" in the namespace "n"` → the part from `cannot`.
+fn denied(message: &str) -> String {
+    let from = message.find("cannot ").unwrap_or_default();
+    message[from..].lines().next().unwrap_or_default().to_owned()
+}
+
+/// The innermost cause, which names no address.
+fn plain(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::response::StatusDetails;
+
+    use super::*;
+
+    fn status(code: u16, reason: &str, message: &str, name: &str) -> Trouble {
+        let details: StatusDetails = serde_json::from_value(serde_json::json!({"name": name})).unwrap();
+        Error::Api(Status::failure(message, reason).with_code(code).with_details(details).boxed()).into()
+    }
+
+    #[test]
+    fn refusals_are_told_apart() {
+        let rbac = "whatsappsessions.warest.io \"a\" is forbidden: User \"system:serviceaccount:x:y\" cannot patch \
+                    resource \"whatsappsessions\" in API group \"warest.io\" in the namespace \"shops\"";
+        let Trouble::Forbidden(what) = status(403, "Forbidden", rbac, "a") else { panic!("RBAC") };
+        assert!(what.starts_with("cannot patch") && what.ends_with("\"shops\""), "{what}");
+        let quota = "whatsappsessions.warest.io \"a\" is forbidden: exceeded quota: q, requested: 1, used: 1, limited: 1";
+        assert_eq!(status(403, "Forbidden", quota, "a"), Trouble::Refused(quota.to_owned()));
+        assert!(matches!(status(422, "Invalid", "spec.x: no", "a"), Trouble::Refused(_)));
+        assert_eq!(status(409, "AlreadyExists", "", "a"), Trouble::AlreadyExists);
+        assert_eq!(status(409, "Conflict", "", "a"), Trouble::Conflict);
+        assert_eq!(status(404, "NotFound", "", "a"), Trouble::NotFound);
+        assert!(
+            status(404, "NotFound", "the server could not find the requested resource", "")
+                .to_string()
+                .contains("apply the CRDs")
+        );
+        assert!(matches!(status(429, "TooManyRequests", "", ""), Trouble::Away(_)));
+        assert!(matches!(status(503, "ServiceUnavailable", "", ""), Trouble::Away(_)));
+    }
+}
