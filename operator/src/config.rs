@@ -35,6 +35,9 @@ pub struct Config {
     /// Where /livez, /readyz and /metrics are served.
     #[arg(long, env = "WAREST_LISTEN", default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,
+    /// File that gets `host:port` once they are.
+    #[arg(long, env = "WAREST_ADDRESS_FILE")]
+    pub address_file: Option<std::path::PathBuf>,
     /// How many sessions are worked on at once.
     #[arg(long, env = "WAREST_CONCURRENCY", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
     pub concurrency: u16,
@@ -52,7 +55,7 @@ pub struct SessionFlags {
     /// The session program's image.
     #[arg(long = "session-image", env = "WAREST_SESSION_IMAGE")]
     pub image: String,
-    /// When it is pulled: Always, IfNotPresent or Never. Unset: as Kubernetes decides by the tag.
+    /// When it is pulled: Always, `IfNotPresent` or Never. Unset: as Kubernetes decides by the tag.
     #[arg(long = "session-image-pull-policy", env = "WAREST_SESSION_IMAGE_PULL_POLICY", value_parser = ["", "Always", "IfNotPresent", "Never"])]
     pub image_pull_policy: Option<String>,
     /// Secrets with registry credentials in each session's namespace, separated by commas.

@@ -2,4 +2,10 @@
 
 pub mod build;
 pub mod config;
+pub mod decide;
 pub mod observe;
+pub mod quantity;
+pub mod rollout;
+pub mod secrets;
+pub mod status;
+pub mod validate;

@@ -7,7 +7,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crds::WhatsAppSession;
+use crds::{WhatsAppSession, WhatsAppSessionStatus, names};
 use k8s_openapi::jiff::Timestamp;
 use session_api::SessionStatus;
 
@@ -17,6 +17,7 @@ mod node;
 mod pod;
 
 pub use claim::{ClaimPhase, ClaimSeen, RESET_TOKEN};
+pub(crate) use content::hash;
 pub use content::{ContentSeen, network_policy_content, secret_content};
 pub use node::NodeSeen;
 pub use pod::{Container, Deleting, Exit, Phase, PodSeen};
@@ -123,7 +124,7 @@ pub struct Observed {
     pub claim: Option<ClaimSeen>,
     /// The session's Secret.
     pub secret: Option<ContentSeen>,
-    /// The session's NetworkPolicy.
+    /// The session's `NetworkPolicy`.
     pub network_policy: Option<ContentSeen>,
     /// The pod of the session's name, whoever made it, and all pods that this session's UID owns.
     pub pods: Vec<PodSeen>,
@@ -135,10 +136,67 @@ pub struct Observed {
     pub same_volume: Option<SessionKey>,
     /// Older session that is linked to the same account.
     pub same_account: Option<SessionKey>,
+    /// The pod was asked for a pairing code since it waits for one.
+    pub code_asked: bool,
     /// Warnings about what does not come up.
     pub warnings: Vec<Warning>,
     /// Whether the fleet lets an outdated pod be replaced.
     pub turn: Turn,
     /// Now.
     pub now: Timestamp,
+}
+
+impl Observed {
+    /// The session's name.
+    pub fn name(&self) -> &str {
+        self.session.metadata.name.as_deref().unwrap_or_default()
+    }
+
+    /// The session's UID.
+    pub fn uid(&self) -> &str {
+        self.session.metadata.uid.as_deref().unwrap_or_default()
+    }
+
+    /// The status that was written last.
+    pub fn status(&self) -> Option<&WhatsAppSessionStatus> {
+        self.session.status.as_ref()
+    }
+
+    /// When the resource was deleted, if it was.
+    pub fn deleted(&self) -> Option<Timestamp> {
+        self.session.metadata.deletion_timestamp.as_ref().map(|time| time.0)
+    }
+
+    /// Whether nothing shall be touched.
+    pub fn paused(&self) -> bool {
+        let annotations = self.session.metadata.annotations.as_ref();
+        annotations.and_then(|all| all.get(names::PAUSED)).is_some_and(|value| value == "true")
+    }
+
+    /// Whether an account was ever linked, as far as the operator has seen.
+    pub fn was_paired(&self) -> bool {
+        self.status().is_some_and(|status| {
+            status.account.is_some() || status.writer_epoch.is_some_and(|epoch| epoch >= 1)
+        })
+    }
+
+    /// What the session says of itself.
+    pub fn said(&self) -> Option<&SessionStatus> {
+        match &self.heard {
+            Some(Answer::Status(status)) => Some(status),
+            Some(Answer::Silent(_) | Answer::Stranger(_)) | None => None,
+        }
+    }
+
+    /// The pods that are this session's.
+    pub fn own_pods(&self) -> impl Iterator<Item = &PodSeen> {
+        self.pods.iter().filter(|pod| pod.is_of(self.uid()))
+    }
+
+    /// The one pod that is this session's and has its name; none when there are others too.
+    pub fn own_pod(&self) -> Option<&PodSeen> {
+        let mut own = self.own_pods();
+        let first = own.next().filter(|pod| pod.name == self.name());
+        if own.next().is_some() { None } else { first }
+    }
 }

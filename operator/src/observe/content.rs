@@ -1,4 +1,4 @@
-//! Objects of which only owner and content matter (a Secret, a NetworkPolicy), and what all objects have alike.
+//! Objects of which only owner and content matter (a Secret, a `NetworkPolicy`), and what all objects have alike.
 
 use crds::names;
 use k8s_openapi::api::core::v1::Secret;
@@ -47,7 +47,7 @@ pub fn secret_content(secret: &Secret) -> String {
     hash(&secret.data)
 }
 
-/// Hash of a NetworkPolicy's rules.
+/// Hash of a `NetworkPolicy`'s rules.
 pub fn network_policy_content(policy: &NetworkPolicy) -> String {
     hash(&policy.spec)
 }

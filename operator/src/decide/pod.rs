@@ -1,0 +1,224 @@
+//! How it stands with a session's pod, and the one thing that is to be done about it.
+
+use std::time::Duration;
+
+use crds::spec::{OnNodeLoss, OperatingMode, UpdateStrategy};
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use session_api::SessionState;
+
+use super::recovery::{self, later};
+use super::{Decision, Drift, Ending, Rules, Step, Storage, until};
+use crate::build::Desired;
+use crate::observe::{NodeSeen, Observed, Turn};
+
+/// How it stands with the pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// A pod of that name is somebody else's. Whose it is, for people, and whether it is ending.
+    NameConflict {
+        /// Whose.
+        whose: String,
+        /// It goes by itself.
+        ending: bool,
+    },
+    /// These pods claim to be the session's.
+    Multiple(Vec<String>),
+    /// There is none.
+    Absent(Absence),
+    /// It is ending.
+    Terminating,
+    /// Its node does not answer, or did not when the pod went.
+    NodeLost {
+        /// The node.
+        node: String,
+        /// Since when, if known.
+        since: Option<Timestamp>,
+        /// The pod is gone from the API server all the same.
+        gone: bool,
+    },
+    /// It has ended.
+    Ended,
+    /// It is there.
+    Present,
+}
+
+/// Why there is no pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Absence {
+    /// It is about to be made.
+    Due,
+    /// The last ones failed; the next one is made then.
+    BackingOff(Timestamp),
+    /// The session is suspended.
+    Suspended,
+    /// Something else stands in the way (the volume, the spec, the namespace).
+    Blocked,
+}
+
+/// Judges the pod.
+pub(super) fn judge(seen: &Observed, valid: bool, storage: &Storage, rules: &Rules) -> Standing {
+    let name = seen.name();
+    if let Some(foreign) = seen.pods.iter().find(|pod| pod.name == name && !pod.is_of(seen.uid())) {
+        let whose = foreign.owner.as_ref().map_or_else(
+            || "nobody (it has no controlling owner)".to_owned(),
+            |owner| format!("{} {} (UID {})", owner.kind, owner.name, owner.uid),
+        );
+        return Standing::NameConflict { whose, ending: foreign.deleting.is_some() };
+    }
+    let Some(pod) = seen.own_pod() else {
+        let own: Vec<String> = seen.own_pods().map(|pod| pod.name.clone()).collect();
+        return if own.is_empty() { absent(seen, valid, storage, rules) } else { Standing::Multiple(own) };
+    };
+    let looked_at = super::node_to_look_at(seen).is_some();
+    match (&pod.node, seen.node) {
+        (Some(node), state) if looked_at && state.is_lost() => {
+            Standing::NodeLost { node: node.clone(), since: lost_since(state), gone: false }
+        }
+        _ if pod.deleting.is_some() => Standing::Terminating,
+        _ if pod.has_ended() => Standing::Ended,
+        _ => Standing::Present,
+    }
+}
+
+fn absent(seen: &Observed, valid: bool, storage: &Storage, rules: &Rules) -> Standing {
+    if let Some(lost) = unproven(seen, rules) {
+        return lost;
+    }
+    let retry =
+        seen.status().and_then(|status| status.recovery.as_ref()?.retry_after.as_ref()).map(|time| time.0);
+    Standing::Absent(match seen.session.spec.operating_mode {
+        OperatingMode::Suspended => Absence::Suspended,
+        OperatingMode::Running if !valid || !storage.may_start() || seen.namespace_terminating => {
+            Absence::Blocked
+        }
+        OperatingMode::Running => match retry {
+            Some(retry) if retry > seen.now => Absence::BackingOff(retry),
+            _ => Absence::Due,
+        },
+    })
+}
+
+/// The last pod is gone from the API server, but its node does not answer: its process may still run there. The node
+/// gone or declared out of service is proof of its end; so is the word of the resource that lost nodes do not come back.
+fn unproven(seen: &Observed, rules: &Rules) -> Option<Standing> {
+    let node = seen.status()?.pod.as_ref()?.node.clone()?;
+    let NodeSeen::NotReady { since } = seen.node else { return None };
+    let lost = Standing::NodeLost { node, since: Some(since), gone: true };
+    (!is_given_up(seen, since, rules)).then_some(lost)
+}
+
+fn is_given_up(seen: &Observed, since: Timestamp, rules: &Rules) -> bool {
+    let recreate = seen.session.spec.on_node_loss == OnNodeLoss::Recreate;
+    recreate && seen.now.duration_since(since) >= rules.node_loss
+}
+
+const fn lost_since(node: NodeSeen) -> Option<Timestamp> {
+    match node {
+        NodeSeen::NotReady { since } => Some(since),
+        NodeSeen::Unknown | NodeSeen::Ready | NodeSeen::OutOfService | NodeSeen::Gone => None,
+    }
+}
+
+/// How the pod differs from what it should be.
+pub(super) fn drift(seen: &Observed, desired: Option<&Desired>) -> Drift {
+    match (seen.own_pod(), desired) {
+        (Some(pod), Some(desired)) if pod.template_hash.as_ref() != Some(&desired.template_hash) => {
+            if pod.revision.as_ref() == Some(&desired.revision) { Drift::Own } else { Drift::Fleet }
+        }
+        _ => Drift::None,
+    }
+}
+
+/// The one thing to be done about the pod, if any.
+pub(super) fn step(seen: &Observed, so_far: &Decision, rules: &Rules) -> Option<Step> {
+    match &so_far.pod {
+        Standing::Absent(Absence::Due) => Some(Step::CreatePod),
+        Standing::NodeLost { gone: false, since, .. } => {
+            let pod = seen.own_pod()?;
+            let since = since.or_else(|| told_since(seen));
+            if since.is_some_and(|since| is_given_up(seen, since, rules)) {
+                return Some(Step::ForceDeletePod { uid: pod.uid.clone(), version: pod.version.clone() });
+            }
+            let wanted = pod.deleting.is_none().then(|| present(seen, so_far)).flatten();
+            wanted.filter(|why| *why != Ending::Outdated).and_then(|why| end(seen, why))
+        }
+        Standing::Ended => end(seen, Ending::Ended),
+        Standing::Present => present(seen, so_far).and_then(|why| end(seen, why)),
+        Standing::NameConflict { .. }
+        | Standing::Multiple(_)
+        | Standing::Absent(_)
+        | Standing::Terminating
+        | Standing::NodeLost { .. } => None,
+    }
+}
+
+fn end(seen: &Observed, why: Ending) -> Option<Step> {
+    seen.own_pod().map(|pod| Step::DeletePod { uid: pod.uid.clone(), why })
+}
+
+/// Why a pod that is there is ended, if it is.
+fn present(seen: &Observed, so_far: &Decision) -> Option<Ending> {
+    if seen.session.spec.operating_mode == OperatingMode::Suspended {
+        return Some(Ending::Suspended);
+    }
+    match so_far.storage {
+        Storage::Resetting => Some(Ending::VolumeReset),
+        Storage::Duplicate(_) => Some(Ending::DuplicateVolume),
+        Storage::Ready | Storage::Pending if may_replace(seen, so_far.drift) => Some(Ending::Outdated),
+        Storage::Ready
+        | Storage::Pending
+        | Storage::Missing
+        | Storage::Terminating
+        | Storage::Lost(_)
+        | Storage::NameConflict(_)
+        | Storage::NotFound => None,
+    }
+}
+
+/// Whether an outdated pod may be replaced now. One that never ran serves nobody and is not waited for.
+fn may_replace(seen: &Observed, drift: Drift) -> bool {
+    let Some(pod) = seen.own_pod().filter(|_| drift != Drift::None) else { return false };
+    let by_itself = seen.session.spec.update_strategy == UpdateStrategy::Recreate;
+    by_itself && (!pod.has_run() || (!is_held_back(seen, drift) && seen.turn == Turn::Now))
+}
+
+/// A session that has ended for good is not restarted because the fleet is: only what its own resource says does that, or
+/// a new program where the old one was the trouble.
+fn is_held_back(seen: &Observed, drift: Drift) -> bool {
+    let ended = seen.said().map(|said| said.state).filter(|state| state.is_terminal());
+    drift == Drift::Fleet
+        && ended.is_some_and(|state| !matches!(state, SessionState::Outdated | SessionState::Failed))
+}
+
+/// Since when the status says that the node does not answer.
+fn told_since(seen: &Observed) -> Option<Timestamp> {
+    let conditions = &seen.status()?.conditions;
+    let told = conditions.iter().find(|condition| condition.type_ == crds::conditions::POD_READY)?;
+    (told.reason == crds::conditions::reason::NODE_UNREACHABLE).then_some(told.last_transition_time.0)
+}
+
+/// When it has to be looked again though nothing happens.
+pub(super) fn again(seen: &Observed, standing: &Standing, rules: &Rules) -> Option<Duration> {
+    const SOON: Duration = Duration::from_secs(15);
+    match standing {
+        Standing::Absent(Absence::BackingOff(then)) => until(seen.now, *then),
+        Standing::NodeLost { since, .. } => {
+            let loss = since.and_then(|since| until(seen.now, later(since, rules.node_loss)));
+            Some(loss.map_or(SOON, |loss| loss.min(SOON)))
+        }
+        Standing::Terminating => {
+            let deadline = seen.own_pod().and_then(|pod| pod.deleting).map(|deleting| deleting.deadline);
+            let overdue =
+                deadline.and_then(|deadline| until(seen.now, later(deadline, SignedDuration::from_secs(1))));
+            Some(overdue.unwrap_or(SOON))
+        }
+        Standing::NameConflict { .. } | Standing::Multiple(_) => Some(Duration::from_mins(1)),
+        Standing::Present => {
+            let remembered = seen.status().is_some_and(|status| status.recovery.is_some());
+            let forgiven = seen.own_pod().and_then(recovery::forgiven_at).filter(|_| remembered);
+            let lost = super::node_to_look_at(seen).map(|_| SOON);
+            forgiven.and_then(|then| until(seen.now, then)).or(lost)
+        }
+        Standing::Absent(_) | Standing::Ended => None,
+    }
+}

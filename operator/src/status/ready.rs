@@ -1,0 +1,131 @@
+//! Ready: the summary. Its reason is that of the first thing that stands in the way of messages.
+
+use std::borrow::Cow;
+
+use crds::conditions::{self, reason};
+use crds::spec::OperatingMode;
+
+use super::{Facts, Finding, connection, pod, said_before};
+use crate::decide::{Absence, Standing, Storage};
+
+/// The other conditions.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Parts<'a> {
+    /// `PodReady`.
+    pub pod: &'a Finding,
+    /// `StorageReady`.
+    pub storage: &'a Finding,
+    /// Connected.
+    pub connected: &'a Finding,
+    /// Suspended.
+    pub suspended: &'a Finding,
+}
+
+/// The condition.
+pub(super) fn find(facts: &Facts<'_>, parts: &Parts<'_>) -> Finding {
+    match obstacle(facts, parts) {
+        None => remark(facts).map_or_else(
+            || Finding::yes(reason::AS_EXPECTED, "Messages flow."),
+            |(reason, words)| Finding::yes(reason, format!("Messages flow. {words}")),
+        ),
+        Some(obstacle) if facts.seen.paused() && facts.seen.deleted().is_none() => Finding {
+            reason: reason::PAUSED.into(),
+            message: format!(
+                "The annotation {} stops the operator. {}",
+                crds::names::PAUSED,
+                obstacle.message
+            ),
+            ..obstacle
+        },
+        Some(obstacle) => obstacle,
+    }
+}
+
+/// What stands in the way.
+fn obstacle(facts: &Facts<'_>, parts: &Parts<'_>) -> Option<Finding> {
+    let seen = facts.seen;
+    if seen.deleted().is_some() {
+        return Some(Finding::no(reason::DELETING, "The session is being deleted."));
+    }
+    let lost = matches!(facts.decision.pod, Standing::NodeLost { .. } | Standing::Multiple(_));
+    if seen.session.spec.operating_mode == OperatingMode::Suspended && !lost {
+        return Some(Finding { status: "False", ..parts.suspended.clone() });
+    }
+    let runs = facts.decision.pod == Standing::Present
+        && seen.own_pod().is_some_and(crate::observe::PodSeen::is_ready);
+    if !runs && let Some((reason, words)) = refusal(facts) {
+        return Some(Finding::no(reason, words));
+    }
+    if blocks(&facts.decision.storage, runs) {
+        return Some(parts.storage.clone());
+    }
+    on_the_way(facts, parts)
+}
+
+/// Whether the volume is what stands in the way.
+const fn blocks(storage: &Storage, runs: bool) -> bool {
+    match storage {
+        Storage::Ready => false,
+        Storage::Pending | Storage::Missing | Storage::Terminating => !runs,
+        Storage::Lost(_)
+        | Storage::Resetting
+        | Storage::NameConflict(_)
+        | Storage::NotFound
+        | Storage::Duplicate(_) => true,
+    }
+}
+
+/// What the pod and the session in it say.
+fn on_the_way(facts: &Facts<'_>, parts: &Parts<'_>) -> Option<Finding> {
+    let seen = facts.seen;
+    if facts.decision.pod != Standing::Present
+        || matches!(facts.decision.pod, Standing::Absent(Absence::Blocked))
+    {
+        return Some(parts.pod.clone());
+    }
+    let before = seen.status().cloned().unwrap_or_default();
+    if connection::is_unheard_yet(seen, &before) {
+        let known = said_before(&before, conditions::READY).filter(|_| parts.pod.is_true());
+        return known
+            .filter(|known| !known.is_true())
+            .or_else(|| (!parts.pod.is_true()).then(|| parts.pod.clone()));
+    }
+    let speaks = seen.said().is_some();
+    if !speaks && !parts.pod.is_true() {
+        return Some(parts.pod.clone());
+    }
+    if !parts.connected.is_true() {
+        return Some(Finding { status: "False", ..parts.connected.clone() });
+    }
+    if let Some(other) = &seen.same_account {
+        let words =
+            format!("The older session {other} is linked to the same account: unlink one of the two.");
+        return Some(Finding::no(reason::DUPLICATE_ACCOUNT, words));
+    }
+    (!parts.pod.is_true()).then(|| parts.pod.clone())
+}
+
+/// What the spec, the namespace or the API server refuses.
+fn refusal(facts: &Facts<'_>) -> Option<(&'static str, String)> {
+    if facts.seen.namespace_terminating {
+        return Some((
+            reason::NAMESPACE_TERMINATING,
+            "The namespace is being deleted: nothing is made in it.".to_owned(),
+        ));
+    }
+    let invalid = facts.invalid.map(|invalid| (invalid.reason(), format!("{invalid}.")));
+    invalid
+        .or_else(|| facts.outcome.problem.as_ref().map(|problem| (problem.reason, problem.message.clone())))
+}
+
+/// What is to be said though messages flow.
+fn remark(facts: &Facts<'_>) -> Option<(Cow<'static, str>, String)> {
+    if facts.seen.paused() {
+        return Some((
+            reason::PAUSED.into(),
+            format!("The annotation {} stops the operator.", crds::names::PAUSED),
+        ));
+    }
+    let refusal = refusal(facts).map(|(reason, words)| (reason.into(), words));
+    refusal.or_else(|| pod::rollout(facts).map(|finding| (finding.reason, finding.message)))
+}
