@@ -1,20 +1,109 @@
-//! Performs the effects of a round that are no writes: the client, and those who wait for answers.
+//! Performs the effects of a round: commits its writes in one transaction, then does the rest.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use session_api::{EventData, ProxyUrl, Reason};
 use tokio::sync::oneshot;
 
+use super::fresh::Outgoing;
 use super::run::{Runner, Ticket};
 use super::state::{Effect, Input, Outcome, Refusal, Signal, Transmission, reason};
 use super::{Reply, Secret, Sending, now_ms};
 use crate::config;
-use crate::store::{Draft, Progress, Store, Written, wipe};
+use crate::store::{Draft, Progress, Store, Write, Written, wipe};
 use crate::whatsapp::Engine;
 
+/// Writes of a round, and who waits for a send among them.
+#[derive(Default)]
+struct Commit {
+    writes: Vec<Write>,
+    senders: Vec<(usize, Draft, oneshot::Sender<Sending>)>,
+}
+
 impl Runner {
+    /// Commits the writes of a round, then does the rest.
+    pub(super) async fn perform(&mut self, effects: Vec<Effect>) -> Vec<Input> {
+        let now = Instant::now();
+        let mut commit = Commit::default();
+        let mut rest = Vec::new();
+        for effect in effects {
+            match effect {
+                Effect::Write(write) => commit.writes.push(write),
+                Effect::Record(write) => self.records.add(write, now),
+                Effect::Accept(ticket) => self.accept(ticket, &mut commit),
+                other => rest.push(other),
+            }
+        }
+        let ends = rest.contains(&Effect::Exit);
+        let (mut follow, failure) = match self.commit(commit, ends).await {
+            Ok(inputs) => (inputs, None),
+            Err(why) => (vec![Input::StorageFailed(why.clone())], Some(why)),
+        };
+        for effect in rest {
+            match &failure {
+                None => self.act(effect),
+                Some(why) => follow.extend(self.act_uncommitted(effect, why)),
+            }
+        }
+        follow
+    }
+
+    fn accept(&mut self, ticket: u64, commit: &mut Commit) {
+        if let Some(Ticket::Send(draft, reply)) = self.tickets.remove(&ticket) {
+            commit.senders.push((commit.writes.len(), draft.clone(), reply));
+            commit.writes.push(Write::Accept(draft));
+        }
+    }
+
+    /// One transaction for all writes of the round, and for the records before them when there is one or it is time.
+    /// Those who wait for a send are told at once what became of it.
+    async fn commit(&mut self, commit: Commit, ends: bool) -> Result<Vec<Input>, Reason> {
+        let Commit { writes, senders } = commit;
+        if writes.is_empty() && !ends && !self.records.are_due(Instant::now()) {
+            return Ok(Vec::new());
+        }
+        let mut all = self.records.take();
+        if all.is_empty() && writes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let first = all.len();
+        all.extend(writes);
+        match self.write(all).await {
+            Ok(mut written) => {
+                let mut own = written.drain(first..).map(Some).collect::<Vec<_>>();
+                let told = senders.into_iter().filter_map(|(place, draft, reply)| {
+                    let written = own.get_mut(place).and_then(Option::take)?;
+                    self.taken(draft, reply, written)
+                });
+                Ok(told.collect())
+            }
+            Err(why) => {
+                for (_, _, reply) in senders {
+                    Self::refuse_send(reply, Refusal::Store(why.clone()));
+                }
+                Err(why)
+            }
+        }
+    }
+
+    async fn write(&self, writes: Vec<Write>) -> Result<Vec<Written>, Reason> {
+        let Some(store) = self.setup.store.clone() else {
+            return Err(reason("store_unwritable", "the store could not be opened"));
+        };
+        let result = tokio::task::spawn_blocking(move || store.write(&writes, now_ms())).await;
+        match result {
+            Ok(Ok(written)) => Ok(written),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the store does not take writes");
+                Err(error.reason())
+            }
+            Err(_) => Err(reason("store_unwritable", "the store stopped answering")),
+        }
+    }
+
     /// Performs one effect.
-    pub(super) fn act(&mut self, effect: Effect) {
+    fn act(&mut self, effect: Effect) {
         match effect {
             Effect::StartEngine { generation, proxy } => self.start_engine(generation, proxy.as_ref()),
             Effect::StopEngine(generation) => self.stop_engine(generation),
@@ -26,12 +115,12 @@ impl Runner {
             Effect::Resolve { id, outcome } => self.resolve(&id, &outcome),
             Effect::Announce(event) => self.announce(event),
             Effect::Exit => self.done = true,
-            Effect::Write(_) | Effect::Accept(_) => {}
+            Effect::Write(_) | Effect::Record(_) | Effect::Accept(_) => {}
         }
     }
 
     /// Performs an effect of a round whose writes failed: only what depends on nothing that was to be written.
-    pub(super) fn act_uncommitted(&mut self, effect: Effect, why: &Reason) -> Option<Input> {
+    fn act_uncommitted(&mut self, effect: Effect, why: &Reason) -> Option<Input> {
         match effect {
             Effect::StartEngine { .. }
             | Effect::StopEngine(_)
@@ -43,7 +132,11 @@ impl Runner {
                 self.answer(ticket, Err(Refusal::Store(why.clone())));
             }
             Effect::Wipe => return Some(Input::Wiped(Err(why.clone()))),
-            Effect::Transmit { .. } | Effect::Resolve { .. } | Effect::Write(_) | Effect::Accept(_) => {}
+            Effect::Transmit { .. }
+            | Effect::Resolve { .. }
+            | Effect::Write(_)
+            | Effect::Record(_)
+            | Effect::Accept(_) => {}
         }
         None
     }
@@ -119,13 +212,18 @@ impl Runner {
         });
     }
 
-    fn transmit(&self, generation: u64, ids: Vec<String>) {
+    fn transmit(&mut self, generation: u64, ids: Vec<String>) {
         let (Some(engine), Some(store)) = (self.engine.clone(), self.setup.store.clone()) else { return };
         let (to_self, metrics) = (self.to_self.clone(), Arc::clone(&self.setup.metrics));
+        let kept: Vec<_> = ids.into_iter().map(|id| (self.fresh.take(&id), id)).collect();
         tokio::spawn(async move {
             let mut written = true;
-            for id in ids {
-                let result = if written { write_out(&engine, &store, &id).await } else { Transmission::Held };
+            for (fresh, id) in kept {
+                let result = match fresh {
+                    _ if !written => Transmission::Held,
+                    Some(Outgoing { to, message }) => engine.transmit(&id, &to, &message).await,
+                    None => write_out(&engine, &store, &id).await,
+                };
                 written = result == Transmission::Written;
                 metrics.transmitted(&result);
                 let signal = Signal::Transmitted { id, result };
@@ -142,24 +240,22 @@ impl Runner {
         }
     }
 
-    pub(super) fn refuse_send(reply: oneshot::Sender<Sending>, refusal: Refusal) {
+    fn refuse_send(reply: oneshot::Sender<Sending>, refusal: Refusal) {
         // Nobody may wait any more.
         let _gone = reply.send(Sending::Refused(refusal));
     }
 
     /// A send was committed: tells who waits, and the state if the send is new.
-    pub(super) fn taken(
-        &mut self,
-        (draft, reply): (Draft, oneshot::Sender<Sending>),
-        written: Written,
-    ) -> Option<Input> {
+    fn taken(&mut self, draft: Draft, reply: oneshot::Sender<Sending>, written: Written) -> Option<Input> {
         let (answer, input) = match written {
             Written::Known(row) if row.progress != Progress::Queued => (Sending::Known(row, None), None),
             Written::Known(row) => (Sending::Known(row, Some(self.listen(draft.id))), None),
             Written::Accepted | Written::Done => {
                 self.setup.metrics.accepted.inc();
-                let stored = Input::Stored { id: draft.id.clone(), to: draft.to };
-                (Sending::Queued(self.listen(draft.id)), Some(stored))
+                let stored = Input::Stored { id: draft.id.clone(), to: draft.to.clone() };
+                let heard = self.listen(draft.id.clone());
+                self.fresh.keep(draft);
+                (Sending::Queued(heard), Some(stored))
             }
         };
         let _gone = reply.send(answer);
@@ -176,6 +272,7 @@ impl Runner {
 
     fn resolve(&mut self, id: &str, outcome: &Outcome) {
         self.setup.metrics.settled(outcome);
+        self.fresh.take(id);
         for waiting in self.waiting.remove(id).unwrap_or_default() {
             let _gone = waiting.send(outcome.clone());
         }

@@ -205,7 +205,7 @@ fn acknowledged(state: &mut State, id: String, refused: Option<String>) -> Vec<E
     }
     match refused {
         None => vec![
-            Effect::Write(Write::Acked { id: id.clone() }),
+            Effect::Record(Write::Acked { id: id.clone() }),
             Effect::Resolve { id, outcome: Outcome::Sent },
         ],
         Some(code) => {
@@ -219,7 +219,7 @@ fn acknowledged(state: &mut State, id: String, refused: Option<String>) -> Vec<E
 fn receipt(state: &mut State, ids: Vec<String>, progress: Progress) -> Vec<Effect> {
     let known: Vec<String> = ids.iter().filter(|id| state.outbox.settle(id)).cloned().collect();
     let resolve = known.into_iter().map(|id| Effect::Resolve { id, outcome: Outcome::Sent });
-    std::iter::once(Effect::Write(Write::Progress { ids, progress })).chain(resolve).collect()
+    std::iter::once(Effect::Record(Write::Progress { ids, progress })).chain(resolve).collect()
 }
 
 fn transmitted(state: &mut State, id: String, result: Transmission, now: u64) -> Vec<Effect> {

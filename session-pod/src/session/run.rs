@@ -1,4 +1,4 @@
-//! The session task: collects inputs, steps, commits, performs. See `session.rs`.
+//! The session task: collects inputs, steps, has the effects performed, shows the state. See `session.rs`.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -6,15 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use session_api::{QrCode, Reason, SessionStatus};
+use session_api::{QrCode, SessionStatus};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use super::state::{Ask, Effect, Input, Now, Outcome, Refusal, State, Storage, reason, step};
+use super::fresh::Fresh;
+use super::records::Records;
+use super::state::{Ask, Input, Now, Outcome, Refusal, State, Storage, reason, step};
 use super::view::{self, Identity};
 use super::{Health, Letter, MAILBOX, PASSING, PassingEvent, Reply, Request, Sending, SessionHandle, now_ms};
 use crate::metrics::Metrics;
-use crate::store::{Draft, Queued, Store, StoreError, Write, Written};
+use crate::store::{Draft, Queued, Store, StoreError};
 use crate::whatsapp::{Engine, EngineConfig};
 use crate::{disk, random};
 
@@ -57,6 +59,8 @@ pub(crate) struct Runner {
     pub(super) tickets: HashMap<u64, Ticket>,
     pub(super) answers: Vec<(oneshot::Sender<Reply>, Result<(), Refusal>)>,
     pub(super) waiting: HashMap<String, Vec<oneshot::Sender<Outcome>>>,
+    pub(super) records: Records,
+    pub(super) fresh: Fresh,
     pub(super) done: bool,
     inbox: mpsc::Receiver<Letter>,
     signals: mpsc::UnboundedReceiver<Input>,
@@ -96,6 +100,8 @@ impl Runner {
             tickets: HashMap::new(),
             answers: Vec::new(),
             waiting: HashMap::new(),
+            records: Records::default(),
+            fresh: Fresh::default(),
             done: false,
             inbox,
             signals,
@@ -127,11 +133,12 @@ impl Runner {
         }
     }
 
-    /// Waits for inputs, or for the time that the state asks for.
+    /// Waits for inputs, or for the time that the state or a write asks for.
     async fn collect(&mut self, state: &State) -> Vec<Input> {
         let now = now_ms();
         let wake = state.wake_at(now).map_or(TICK, |at| Duration::from_millis(at.saturating_sub(now)));
         let wake_at = (Instant::now() + wake).min(self.tick_at);
+        let wake_at = self.records.due().map_or(wake_at, |due| wake_at.min(due.into()));
         let mut letters = Vec::new();
         let mut inputs = Vec::new();
         tokio::select! {
@@ -208,8 +215,8 @@ impl Runner {
     async fn round(&mut self, mut state: State, mut inputs: Vec<Input>) -> State {
         while !inputs.is_empty() {
             let mut effects = Vec::new();
+            let now = Now { ms: now_ms(), roll: random::per_mille() };
             for input in inputs.drain(..) {
-                let now = Now { ms: now_ms(), roll: random::per_mille() };
                 let (next, caused) = step(state, input, now);
                 state = next;
                 effects.extend(caused);
@@ -218,69 +225,6 @@ impl Runner {
             self.publish(&state);
         }
         state
-    }
-
-    /// Commits the writes of a round, then does the rest.
-    async fn perform(&mut self, effects: Vec<Effect>) -> Vec<Input> {
-        let (writes, rest): (Vec<_>, Vec<_>) =
-            effects.into_iter().partition(|e| matches!(e, Effect::Write(_) | Effect::Accept(_)));
-        let (mut follow, failure) = match self.commit(writes).await {
-            Ok(inputs) => (inputs, None),
-            Err(why) => (vec![Input::StorageFailed(why.clone())], Some(why)),
-        };
-        for effect in rest {
-            match &failure {
-                None => self.act(effect),
-                Some(why) => follow.extend(self.act_uncommitted(effect, why)),
-            }
-        }
-        follow
-    }
-
-    /// One transaction for all writes of the round. Those who wait for a send are told at once what became of it.
-    async fn commit(&mut self, effects: Vec<Effect>) -> Result<Vec<Input>, Reason> {
-        let (mut writes, mut senders) = (Vec::new(), Vec::new());
-        for effect in effects {
-            if let Effect::Write(write) = effect {
-                writes.push(write);
-                senders.push(None);
-            } else if let Effect::Accept(ticket) = effect
-                && let Some(Ticket::Send(draft, reply)) = self.tickets.remove(&ticket)
-            {
-                writes.push(Write::Accept(draft.clone()));
-                senders.push(Some((draft, reply)));
-            }
-        }
-        if writes.is_empty() {
-            return Ok(Vec::new());
-        }
-        match self.write(writes).await {
-            Ok(written) => {
-                let pairs = senders.into_iter().zip(written);
-                Ok(pairs.filter_map(|(sender, written)| self.taken(sender?, written)).collect())
-            }
-            Err(why) => {
-                for (_, reply) in senders.into_iter().flatten() {
-                    Self::refuse_send(reply, Refusal::Store(why.clone()));
-                }
-                Err(why)
-            }
-        }
-    }
-
-    async fn write(&self, writes: Vec<Write>) -> Result<Vec<Written>, Reason> {
-        let Some(store) = self.setup.store.clone() else {
-            return Err(reason("store_unwritable", "the store could not be opened"));
-        };
-        let result = tokio::task::spawn_blocking(move || store.write(&writes, now_ms())).await;
-        match result {
-            Ok(Ok(written)) => Ok(written),
-            Ok(Err(error)) => {
-                tracing::error!(%error, "the store does not take writes");
-                Err(error.reason())
-            }
-            Err(_) => Err(reason("store_unwritable", "the store stopped answering")),
-        }
     }
 
     /// The status and its changes, for those who wait for one.

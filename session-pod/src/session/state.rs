@@ -12,6 +12,8 @@ pub(crate) use super::vocabulary::{Ask, Effect, Found, Input, Outcome, Refusal, 
 use super::{input, pace};
 use crate::store::{Link, MAX_QUEUED, Write};
 
+mod boot;
+
 /// How long a stop waits for sends that are on the way, milliseconds.
 pub(crate) const DRAIN_MS: u64 = 10_000;
 
@@ -123,42 +125,6 @@ impl State {
         }
     }
 
-    /// The state of a process whose store cannot be used.
-    pub(crate) fn broken(reason: Reason, link: Link, now: u64) -> Self {
-        let me = link.account().cloned();
-        let storage = Storage::Broken;
-        Self { phase: SessionState::Failed, reason: Some(reason), storage, link, me, ..Self::new(now) }
-    }
-
-    /// The state of a process that has opened its store.
-    pub(crate) fn boot(found: Found, now: u64) -> Self {
-        let me = found.link.account().cloned();
-        let state = Self { outbox: Outbox::load(found.queued), me, ..Self::new(now) };
-        let state = match found.config {
-            Some(push) => state.configured(push),
-            None => state,
-        };
-        let terminal = |ending: &Ending| ending.verdict();
-        let (link, verdict) = match (found.link, found.credentials) {
-            (Link::Unpaired, true) if found.fresh => (Link::Unpaired, Some(lost_session_store())),
-            (link @ (Link::Paired { .. } | Link::Replaced { .. }), false) => (link, Some(lost_credentials())),
-            (link @ Link::Replaced { .. }, true) => (link, Some(terminal(&Ending::Replaced))),
-            (Link::Removed, _) => (Link::Removed, Some(terminal(&Ending::Removed { locked: false }))),
-            (link, _) => (link, None),
-        };
-        let credentials_lost = verdict.as_ref().is_some_and(|(state, _)| *state == SessionState::Failed);
-        let (phase, reason) = match verdict {
-            Some((phase, reason)) => (phase, Some(reason)),
-            None => (SessionState::Starting, None),
-        };
-        Self { phase, reason, link, credentials_lost, ..state }
-    }
-
-    /// The same state under another configuration.
-    pub(crate) fn configured(self, push: ConfigPush) -> Self {
-        Self { config_hash: Some(push.hash.clone()), config: push, ..self }
-    }
-
     /// Whether the store holds the credentials of a paired device.
     pub(crate) fn is_paired(&self) -> bool {
         self.link.account().is_some() && !self.credentials_lost
@@ -240,7 +206,7 @@ impl State {
 
     pub(super) fn judge(&mut self, verdict: Verdict) -> Vec<Effect> {
         match verdict {
-            Verdict::Again { id, attempts } => vec![Effect::Write(Write::Attempts { id, attempts })],
+            Verdict::Again { id, attempts } => vec![Effect::Record(Write::Attempts { id, attempts })],
             Verdict::GiveUp { id } => self.give_up(
                 id,
                 reason("not_acknowledged", "WhatsApp did not acknowledge the message after several tries"),
@@ -369,18 +335,6 @@ pub(super) fn qr_code(qr: String, valid_ms: u64, now: u64) -> QrCode {
 /// A reason from its code and sentence.
 pub(crate) fn reason(code: &str, message: impl Into<String>) -> Reason {
     Reason { code: code.to_owned(), message: message.into() }
-}
-
-fn lost_credentials() -> (SessionState, Reason) {
-    let message = "the session was paired, but its credentials are gone: the volume was emptied or replaced. \
-                   Restore it, or start pairing to give the old device up";
-    (SessionState::Failed, reason("credentials_lost", message))
-}
-
-fn lost_session_store() -> (SessionState, Reason) {
-    let message = "the volume holds credentials, but the session's own store is gone. \
-                   Restore it, or start pairing to give the old device up";
-    (SessionState::Failed, reason("session_store_lost", message))
 }
 
 /// Whether pairing can be started, by the rules of [`pairing`].

@@ -175,8 +175,11 @@ pub(crate) enum Outcome {
 /// What is to be done. All writes of a round are committed together, before anything else is done.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Effect {
-    /// Change the store.
+    /// Change the store, before anything else of the round is done.
     Write(Write),
+    /// Change the store soon, with whatever is committed next. Only for what a crash may undo: WhatsApp tells it again, or it is
+    /// done again under the same id.
+    Record(Write),
     /// Put the send that waits at this ticket into the store.
     Accept(u64),
     /// Build a client and run it.

@@ -23,7 +23,7 @@ impl Store {
     pub(crate) fn events(&self, after: u64, limit: usize) -> Result<Excerpt, StoreError> {
         self.read("read the log", |connection| {
             let items = connection
-                .prepare("SELECT seq, ts, body FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2")?
+                .prepare_cached("SELECT seq, ts, body FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2")?
                 .query_map(params![after, i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
                     let body: String = row.get(2)?;
                     Ok(Event { seq: Some(row.get(0)?), ts: row.get(1)?, data: from_json(&body)? })
@@ -40,7 +40,7 @@ fn oldest(connection: &Connection) -> rusqlite::Result<u64> {
 }
 
 pub(super) fn append(tx: &Connection, data: &EventData, now: u64) -> rusqlite::Result<()> {
-    tx.prepare("INSERT INTO events (ts, body) VALUES (?1, ?2)")?
+    tx.prepare_cached("INSERT INTO events (ts, body) VALUES (?1, ?2)")?
         .execute(params![now, to_json(data)?])
         .map(|_| ())
 }
@@ -48,7 +48,7 @@ pub(super) fn append(tx: &Connection, data: &EventData, now: u64) -> rusqlite::R
 /// Number of the newest event that ever was, kept or not; 0 before the first.
 pub(super) fn newest(connection: &Connection) -> rusqlite::Result<u64> {
     let newest: Option<u64> = connection
-        .prepare("SELECT seq FROM sqlite_sequence WHERE name = 'events'")?
+        .prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'events'")?
         .query_row([], |row| row.get(0))
         .optional()?;
     Ok(newest.unwrap_or(0))

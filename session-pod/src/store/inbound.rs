@@ -56,7 +56,9 @@ impl Store {
     pub(crate) fn remembered(&self, id: &str) -> Result<Option<Remembered>, StoreError> {
         self.read("look a message up", |connection| {
             let theirs = connection
-                .prepare("SELECT sender, chat, message FROM inbound WHERE id = ?1 ORDER BY n DESC LIMIT 1")?
+                .prepare_cached(
+                    "SELECT sender, chat, message FROM inbound WHERE id = ?1 ORDER BY n DESC LIMIT 1",
+                )?
                 .query_row([id], |row| {
                     Ok(Remembered { sender: Some(row.get(0)?), chat: row.get(1)?, message: row.get(2)? })
                 })
@@ -65,7 +67,7 @@ impl Store {
                 return Ok(theirs);
             }
             connection
-                .prepare("SELECT recipient, message FROM outbox WHERE id = ?1")?
+                .prepare_cached("SELECT recipient, message FROM outbox WHERE id = ?1")?
                 .query_row([id], |row| {
                     Ok(Remembered { sender: None, chat: row.get(0)?, message: row.get(1)? })
                 })
@@ -76,7 +78,7 @@ impl Store {
 
 fn receive_one(tx: &Connection, inbound: &Inbound, now: u64) -> rusqlite::Result<Option<Draft>> {
     let inserted = tx
-        .prepare(
+        .prepare_cached(
             "INSERT INTO inbound (chat, sender, id, message) VALUES (?1, ?2, ?3, ?4) \
              ON CONFLICT (chat, sender, id) DO NOTHING",
         )?

@@ -84,9 +84,11 @@ pub(super) fn set_config(tx: &Connection, push: &ConfigPush) -> rusqlite::Result
 }
 
 pub(super) fn set(tx: &Connection, key: &str, value: &str) -> rusqlite::Result<()> {
-    tx.prepare("INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2")?
-        .execute(params![key, value])
-        .map(|_| ())
+    tx.prepare_cached(
+        "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2",
+    )?
+    .execute(params![key, value])
+    .map(|_| ())
 }
 
 fn get(tx: &Connection, key: &str) -> rusqlite::Result<Option<String>> {

@@ -103,7 +103,7 @@ impl Store {
     pub(crate) fn message(&self, id: &str) -> Result<Option<(String, Vec<u8>)>, StoreError> {
         self.read("read the outbox", |connection| {
             connection
-                .prepare("SELECT recipient, message FROM outbox WHERE id = ?1")?
+                .prepare_cached("SELECT recipient, message FROM outbox WHERE id = ?1")?
                 .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
                 .optional()
         })
@@ -116,7 +116,7 @@ impl Store {
     pub(crate) fn written_to_since(&self, since: u64) -> Result<Vec<(String, u64)>, StoreError> {
         self.read("read the outbox", |connection| {
             connection
-                .prepare("SELECT recipient, max(accepted_at) FROM outbox WHERE accepted_at >= ?1 GROUP BY recipient")?
+                .prepare_cached("SELECT recipient, max(accepted_at) FROM outbox WHERE accepted_at >= ?1 GROUP BY recipient")?
                 .query_map([since], |row| Ok((row.get(0)?, row.get(1)?)))?
                 .collect()
         })
@@ -133,7 +133,7 @@ impl Store {
 
 pub(super) fn queued(connection: &Connection) -> rusqlite::Result<Vec<Queued>> {
     connection
-        .prepare("SELECT id, recipient, attempts FROM outbox WHERE progress = 0 ORDER BY n")?
+        .prepare_cached("SELECT id, recipient, attempts FROM outbox WHERE progress = 0 ORDER BY n")?
         .query_map([], |row| Ok(Queued { id: row.get(0)?, to: row.get(1)?, attempts: row.get(2)? }))?
         .collect()
 }
@@ -141,7 +141,7 @@ pub(super) fn queued(connection: &Connection) -> rusqlite::Result<Vec<Queued>> {
 /// Takes a send unless its id is known.
 pub(super) fn accept(tx: &Connection, draft: &Draft, now: u64) -> rusqlite::Result<Written> {
     let inserted = tx
-        .prepare(
+        .prepare_cached(
             "INSERT INTO outbox (id, recipient, fingerprint, message, accepted_at) \
              VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (id) DO NOTHING",
         )?
@@ -154,7 +154,7 @@ pub(super) fn accept(tx: &Connection, draft: &Draft, now: u64) -> rusqlite::Resu
 
 fn find(connection: &Connection, id: &str) -> rusqlite::Result<Option<OutboxRow>> {
     connection
-        .prepare("SELECT id, recipient, fingerprint, progress, reason FROM outbox WHERE id = ?1")?
+        .prepare_cached("SELECT id, recipient, fingerprint, progress, reason FROM outbox WHERE id = ?1")?
         .query_row([id], row)
         .optional()
 }
@@ -179,7 +179,7 @@ pub(super) fn progress(
 ) -> rusqlite::Result<()> {
     for id in ids {
         let to: Option<String> = tx
-            .prepare(
+            .prepare_cached(
                 "UPDATE outbox SET progress = ?2, settled_at = ?3 \
                  WHERE id = ?1 AND progress >= 0 AND progress < ?2 RETURNING recipient",
             )?
@@ -195,7 +195,7 @@ pub(super) fn progress(
 /// Gives a waiting message up.
 pub(super) fn fail(tx: &Connection, id: &str, reason: &Reason, now: u64) -> rusqlite::Result<()> {
     let to: Option<String> = tx
-        .prepare(
+        .prepare_cached(
             "UPDATE outbox SET progress = -1, settled_at = ?2, reason = ?3 \
              WHERE id = ?1 AND progress = 0 RETURNING recipient",
         )?
@@ -212,7 +212,9 @@ pub(super) fn fail_all(tx: &Connection, reason: &Reason, now: u64) -> rusqlite::
 }
 
 pub(super) fn attempts(tx: &Connection, id: &str, attempts: u32) -> rusqlite::Result<()> {
-    tx.prepare("UPDATE outbox SET attempts = ?2 WHERE id = ?1")?.execute(params![id, attempts]).map(|_| ())
+    tx.prepare_cached("UPDATE outbox SET attempts = ?2 WHERE id = ?1")?
+        .execute(params![id, attempts])
+        .map(|_| ())
 }
 
 fn status_event(tx: &Connection, status: Option<MessageStatus>, now: u64) -> rusqlite::Result<()> {

@@ -1,0 +1,103 @@
+//! Sends: taken, written, acknowledged, given up, paced.
+
+use super::*;
+
+#[test]
+fn sends_are_taken_only_when_they_can_be_sent_one_day() {
+    Scene::open().asks(send("x", "a@lid")).does(&Effect::Accept(7));
+    Scene::boot(found(paired(), true)).asks(send("x", "a@lid")).does(&Effect::Accept(7));
+    let unpaired = Scene::boot(found(Link::Unpaired, false)).asks(send("x", "a@lid"));
+    unpaired.answers(Err(Refusal::NotOpen(S::Starting)));
+    let ids: Vec<String> = (0..MAX_QUEUED).map(|n| n.to_string()).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    Scene::open_with(&ids).asks(send("x", "a@lid")).answers(Err(Refusal::QueueFull));
+}
+
+#[test]
+fn an_acknowledgement_settles_and_a_refusal_gives_up() {
+    let sent = || {
+        Scene::open_with(&["m"]).hears(Signal::Transmitted { id: "m".into(), result: Transmission::Written })
+    };
+    let scene = sent().hears(Signal::Ack { id: "m".into(), refused: None });
+    scene
+        .does(&record(Write::Acked { id: "m".into() }))
+        .does(&Effect::Resolve { id: "m".into(), outcome: Outcome::Sent });
+    assert_eq!(scene.state.outbox.depth(), 0);
+    let scene = sent().hears(Signal::Ack { id: "m".into(), refused: Some("479".into()) });
+    let refused =
+        |e: &Effect| matches!(e, Effect::Write(Write::Failed { reason, .. }) if reason.code == "nack_479");
+    assert!(scene.effects.iter().any(refused), "{:?}", scene.effects);
+    let scene = sent().hears(Signal::Ack { id: "other".into(), refused: None });
+    assert_eq!((scene.effects.len(), scene.state.outbox.depth()), (0, 1), "not ours");
+}
+
+#[test]
+fn a_receipt_stands_in_for_a_lost_acknowledgement() {
+    let receipt = Signal::Receipt { ids: vec!["m".into(), "x".into()], progress: Progress::Delivered };
+    let scene = Scene::open_with(&["m"]).hears(receipt);
+    scene
+        .does(&record(Write::Progress { ids: vec!["m".into(), "x".into()], progress: Progress::Delivered }))
+        .does(&Effect::Resolve { id: "m".into(), outcome: Outcome::Sent });
+    assert_eq!(scene.state.outbox.depth(), 0);
+}
+
+#[test]
+fn failed_writes_are_tried_again_and_impossible_ones_given_up() {
+    let transmitted = |result| Scene::open_with(&["m"]).hears(Signal::Transmitted { id: "m".into(), result });
+    transmitted(Transmission::Failed).does(&record(Write::Attempts { id: "m".into(), attempts: 1 }));
+    let why = reason("invalid_message", "");
+    let scene = transmitted(Transmission::Impossible(why.clone()));
+    scene.does(&write(Write::Failed { id: "m".into(), reason: why }));
+    let gone = Scene::open_with(&["m"]).hears(Signal::Disconnected(reason("connection_lost", "")));
+    let gone = gone.hears(Signal::Transmitted { id: "m".into(), result: Transmission::Disconnected });
+    assert_eq!((gone.effects.len(), gone.state.outbox.depth()), (0, 1), "that was no try");
+}
+
+#[test]
+fn silence_is_tried_again_and_ends() {
+    let mut scene = Scene::open_with(&["m"]);
+    for _ in 0..100 {
+        scene = scene.hears(Signal::Transmitted { id: "m".into(), result: Transmission::Written });
+        scene = scene.after(60_000, Input::Tick).after(60_000, Input::Tick);
+        if scene.state.outbox.depth() == 0 {
+            return;
+        }
+    }
+    panic!("it never ended: {:?}", scene.state.outbox);
+}
+
+#[test]
+fn sends_keep_the_pace_of_the_policy() {
+    let policy = SessionPolicy { pace_ms: Some(1_000), jitter_ms: Some(500), ..SessionPolicy::default() };
+    let push = ConfigPush { hash: "h".into(), policy, ..ConfigPush::default() };
+    let scene = Scene::open().asks(Ask::Configure(push.clone()));
+    scene.answers(Ok(())).does(&write(Write::Config(push.clone())));
+    let again = scene.asks(Ask::Configure(push));
+    assert_eq!(again.effects, [Effect::Answer(7, Ok(()))], "the same hash changes nothing");
+    let stored = |id: &str| Input::Stored { id: id.into(), to: "a@lid".into() };
+    let scene = again.after(0, stored("1"));
+    scene.does(&Effect::Transmit { generation: 1, ids: vec!["1".into()] });
+    let scene = scene.hears(Signal::Transmitted { id: "1".into(), result: Transmission::Written });
+    let scene = scene.after(0, stored("2"));
+    assert_eq!(scene.effects, []);
+    assert_eq!(scene.state.wake_at(scene.now), Some(scene.now + 1_500));
+    scene.after(1_500, Input::Tick).does(&Effect::Transmit { generation: 1, ids: vec!["2".into()] });
+}
+
+#[test]
+fn a_recipient_is_written_to_after_its_cooldown_and_a_repetition_at_once() {
+    let policy = SessionPolicy { cooldown_ms: Some(3_000), ..SessionPolicy::default() };
+    let push = ConfigPush { hash: "h".into(), policy, ..ConfigPush::default() };
+    let scene = Scene::open().asks(send("1", "a@lid")).asks(Ask::Configure(push));
+    let scene = scene.asks(send("2", "a@lid"));
+    scene.does(&Effect::Accept(7));
+    let scene = scene.after(0, Input::Stored { id: "2".into(), to: "a@lid".into() });
+    let scene = scene.after(1_000, Input::Tick).asks(send("3", "a@lid"));
+    scene.answers(Err(Refusal::Cooldown(2_000)));
+    assert!(!scene.effects.contains(&Effect::Accept(7)), "nothing is stored");
+    let scene = scene.asks(send("2", "a@lid"));
+    scene.does(&Effect::Accept(7));
+    let scene = scene.asks(send("4", "b@lid"));
+    scene.does(&Effect::Accept(7));
+    scene.after(2_000, Input::Tick).asks(send("3", "a@lid")).does(&Effect::Accept(7));
+}
