@@ -14,9 +14,10 @@ use kube::{Api, Client, Config};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+mod candidate;
 pub mod lease;
 
-use lease::{Elector, Step};
+use candidate::Candidate;
 pub use lease::{InvalidTimes, Loss, Settings};
 
 /// How long a graceful end may take.
