@@ -12,6 +12,7 @@
 mod architecture;
 mod bad_input;
 mod browser;
+mod chart;
 mod crash;
 mod crds;
 mod disconnects;
