@@ -12,11 +12,14 @@ use axum::routing::{delete, get, post};
 use serde_json::{Value, json};
 
 use crate::hub::Hub;
+use crate::mms::Shelf;
+use crate::world::media::MAX_FILE;
 
 mod error;
 mod extract;
 mod faults;
 mod groups;
+mod media;
 mod messages;
 mod phones;
 mod scan;
@@ -26,6 +29,8 @@ use extract::Json;
 
 /// The largest request body.
 const MAX_BODY: usize = 1 << 20;
+/// The same with a file in base64.
+const MAX_BODY_WITH_FILE: usize = MAX_FILE / 3 * 4 + MAX_BODY;
 
 /// What the API says about the server itself.
 #[derive(Debug)]
@@ -38,17 +43,21 @@ pub(crate) struct About {
     pub(crate) ws_url: String,
     /// WebSocket over TLS.
     pub(crate) wss_url: String,
+    /// The media server.
+    pub(crate) media_url: String,
 }
 
 /// What every handler gets.
 #[derive(Clone)]
 struct App {
     hub: Arc<Hub>,
+    shelf: Shelf,
     about: Arc<About>,
 }
 
 /// The API's routes.
-pub(crate) fn app(hub: Arc<Hub>, about: About) -> Router {
+pub(crate) fn app(hub: Arc<Hub>, shelf: Shelf, about: About) -> Router {
+    let with_files = DefaultBodyLimit::max(MAX_BODY_WITH_FILE);
     Router::new()
         .route("/", get(page))
         .route("/root", get(root))
@@ -56,7 +65,9 @@ pub(crate) fn app(hub: Arc<Hub>, about: About) -> Router {
         .route("/phones/scan", post(scan::scan_by_any))
         .route("/phones/{number}/scan", post(scan::scan))
         .route("/phones/{number}/link-code", post(scan::link_code))
-        .route("/phones/{number}/messages", get(messages::list).post(messages::send))
+        .route("/phones/{number}/messages", get(messages::list).post(messages::send).layer(with_files))
+        .route("/phones/{number}/media/{seq}", get(media::show))
+        .route("/media", delete(media::clear))
         .route("/phones/{number}/read", post(messages::read))
         .route("/phones/{number}/devices/{device}", delete(phones::unlink))
         .route("/groups", get(groups::list).post(groups::create))
@@ -68,7 +79,7 @@ pub(crate) fn app(hub: Arc<Hub>, about: About) -> Router {
         .fallback(nothing)
         .method_not_allowed_fallback(no_method)
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        .with_state(App { hub, about: Arc::new(about) })
+        .with_state(App { hub, shelf, about: Arc::new(about) })
 }
 
 async fn page() -> Html<&'static str> {
@@ -82,6 +93,7 @@ async fn root(State(app): State<App>) -> Json<Value> {
         "caPem": about.ca_pem,
         "ws": about.ws_url,
         "wss": about.wss_url,
+        "media": about.media_url,
     }))
 }
 

@@ -2,141 +2,13 @@
 
 use std::collections::VecDeque;
 
-use serde::{Deserialize, Serialize};
-
 use crate::address::DeviceId;
 
-/// How many faults may be set at once.
-const MAX_FAULTS: usize = 1000;
-/// The longest delay, so that a typing error does not stop a test run for good.
-const MAX_DELAY_MS: u64 = 600_000;
+mod kind;
 
-/// What goes wrong.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum FaultKind {
-    /// The message is delivered, its sender hears nothing of it (receipts wait for a reconnect) until it sends it again.
-    DropAck,
-    /// The message is delivered, its sender hears so late; receipts come late too.
-    DelayAck {
-        /// Milliseconds.
-        ms: u64,
-    },
-    /// The message is refused with this code.
-    Nack {
-        /// WhatsApp's `error` attribute: 405, 463, 479, 503…
-        code: u16,
-    },
-    /// The connection is closed at once, without a word.
-    Close,
-    /// A stream error is sent at once and the connection closed.
-    StreamError {
-        /// 401, 503, 515, 516…
-        code: Option<u16>,
-        /// `replaced` or `device_removed`.
-        conflict: Option<Conflict>,
-    },
-    /// Everything that is sent to the device is held back.
-    Latency {
-        /// Milliseconds.
-        ms: u64,
-    },
-    /// Logins fail.
-    RefuseLogin(LoginRefusal),
-    /// The account demands a passkey: whoever scans a code gives the device no papers but this news.
-    Passkey,
-}
+pub use kind::{Aim, Conflict, Fault, FaultError, FaultKind, LoginRefusal, Transfer, check};
 
-/// How a login is refused: the attributes of `<failure>`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LoginRefusal {
-    /// 401 logged out, 402 banned, 403, 405 outdated, 500, 503…
-    pub reason: u16,
-    /// Why an account is banned (402).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub code: Option<u16>,
-    /// For how many more seconds it is banned (402).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expire: Option<u32>,
-}
-
-impl From<u16> for LoginRefusal {
-    fn from(reason: u16) -> Self {
-        Self { reason, code: None, expire: None }
-    }
-}
-
-/// Who took the stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Conflict {
-    /// Another connection of the same device.
-    Replaced,
-    /// The phone, by unlinking the device.
-    DeviceRemoved,
-}
-
-impl Conflict {
-    /// As it is written in the stanza.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Replaced => "replaced",
-            Self::DeviceRemoved => "device_removed",
-        }
-    }
-}
-
-/// Whom a fault strikes and how often.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Aim {
-    /// Only this account; all when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub number: Option<String>,
-    /// Only this device of it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub device: Option<u16>,
-    /// How many times; until it is deleted when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub count: Option<u32>,
-}
-
-impl Aim {
-    /// Whether it is aimed at this device.
-    pub fn includes(&self, id: &DeviceId) -> bool {
-        self.number.as_ref().is_none_or(|number| *number == id.number)
-            && self.device.is_none_or(|device| device == id.device)
-    }
-}
-
-/// A fault that is set.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Fault {
-    /// What goes wrong.
-    #[serde(flatten)]
-    pub kind: FaultKind,
-    /// For whom.
-    #[serde(flatten)]
-    pub aim: Aim,
-}
-
-/// Why a fault was not set.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum FaultError {
-    /// Too many are set.
-    #[error("{MAX_FAULTS} faults are set already; DELETE /faults")]
-    TooMany,
-    /// The delay is too long.
-    #[error("ms must be at most {MAX_DELAY_MS}")]
-    TooLong,
-    /// `count` is 0.
-    #[error("count must be at least 1")]
-    NoCount,
-    /// A stream error needs a code or a conflict.
-    #[error("stream_error needs `code` or `conflict`")]
-    NoStreamError,
-}
+use kind::MAX_FAULTS;
 
 /// What happens to the acknowledgement of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -210,6 +82,7 @@ impl Faults {
             | FaultKind::StreamError { .. }
             | FaultKind::Latency { .. }
             | FaultKind::RefuseLogin(_)
+            | FaultKind::RefuseMedia { .. }
             | FaultKind::Passkey => None,
         })
         .unwrap_or(AckFate::Send)
@@ -225,6 +98,7 @@ impl Faults {
             | FaultKind::Close
             | FaultKind::StreamError { .. }
             | FaultKind::Latency { .. }
+            | FaultKind::RefuseMedia { .. }
             | FaultKind::Passkey => None,
         })
     }
@@ -232,6 +106,19 @@ impl Faults {
     /// Whether the phone that scans now demands a passkey; counts down.
     pub fn demands_passkey(&mut self, phone: &DeviceId) -> bool {
         self.strike(phone, |kind| (*kind == FaultKind::Passkey).then_some(())).is_some()
+    }
+
+    /// The status with which a file is refused that goes this way, if it is; counts down. `id`: whose file, if that is known.
+    pub fn refuse_media(&mut self, id: Option<&DeviceId>, way: Transfer) -> Option<u16> {
+        let strikes = |fault: &Fault| {
+            let aimed = id.map_or_else(|| fault.aim.is_at_all(), |id| fault.aim.includes(id));
+            let FaultKind::RefuseMedia { code, transfer } = fault.kind else { return None };
+            (aimed && transfer.is_none_or(|only| only == way)).then_some(code)
+        };
+        let (position, code) =
+            self.set.iter().enumerate().find_map(|(position, fault)| Some((position, strikes(fault)?)))?;
+        self.count_down(position);
+        Some(code)
     }
 
     /// How long to hold back what is sent to a device; counts down per stanza.
@@ -247,6 +134,7 @@ impl Faults {
             | FaultKind::Close
             | FaultKind::StreamError { .. }
             | FaultKind::RefuseLogin(_)
+            | FaultKind::RefuseMedia { .. }
             | FaultKind::Passkey => None,
         })
         .unwrap_or(0)
@@ -259,34 +147,17 @@ impl Faults {
             .enumerate()
             .filter(|(_, fault)| fault.aim.includes(id))
             .find_map(|(position, fault)| Some((position, pick(&fault.kind)?)))?;
+        self.count_down(position);
+        Some(picked)
+    }
+
+    fn count_down(&mut self, position: usize) {
         if let Some(count) = &mut self.set[position].aim.count {
             *count -= 1;
             if *count == 0 {
                 self.set.remove(position);
             }
         }
-        Some(picked)
-    }
-}
-
-/// Checks a fault's figures.
-pub fn check(fault: &Fault) -> Result<(), FaultError> {
-    if fault.aim.count == Some(0) {
-        return Err(FaultError::NoCount);
-    }
-    match fault.kind {
-        FaultKind::DelayAck { ms } | FaultKind::Latency { ms } if ms > MAX_DELAY_MS => {
-            Err(FaultError::TooLong)
-        }
-        FaultKind::StreamError { code: None, conflict: None } => Err(FaultError::NoStreamError),
-        FaultKind::DropAck
-        | FaultKind::DelayAck { .. }
-        | FaultKind::Nack { .. }
-        | FaultKind::Close
-        | FaultKind::StreamError { .. }
-        | FaultKind::Latency { .. }
-        | FaultKind::RefuseLogin(_)
-        | FaultKind::Passkey => Ok(()),
     }
 }
 

@@ -1,8 +1,8 @@
 //! A WhatsApp server to develop and test against.
 //!
-//! [`Simulator::start`] binds a control API, a plain WebSocket and a TLS WebSocket on the ports given (0 = free ones) and
+//! [`Simulator::start`] binds a control API, a plain WebSocket, a TLS WebSocket and a media server on the ports given (0 = free ones) and
 //! serves clients until it is dropped. Everything that decides is pure (`world`, `stanza`, `phone`, `faults`,
-//! `noise`, `frame`, `certificate`); sockets, files and the clock are in `hub`, `connection`, `control`, `snapshot`.
+//! `noise`, `frame`, `certificate`); sockets, files and the clock are in `hub`, `connection`, `control`, `mms`, `snapshot`.
 //! It shares no code of ours with the session program, so that a bug cannot cancel itself out.
 
 pub mod address;
@@ -13,6 +13,7 @@ pub mod faults;
 pub mod frame;
 mod hub;
 pub mod metrics;
+mod mms;
 pub mod noise;
 pub mod phone;
 mod simulator;

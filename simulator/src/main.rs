@@ -30,6 +30,12 @@ struct Arguments {
     /// Address of the WebSocket over TLS.
     #[arg(long, default_value = "127.0.0.1:0")]
     wss_listen: SocketAddr,
+    /// Address of the media server (HTTPS).
+    #[arg(long, default_value = "127.0.0.1:0")]
+    media_listen: SocketAddr,
+    /// Host (and port, if another) by which clients reach the media server; where it listens when absent.
+    #[arg(long, env = "SIMULATOR_MEDIA_HOST")]
+    media_host: Option<String>,
     /// File that gets the addresses as JSON once all ports are bound.
     #[arg(long)]
     announce_file: Option<PathBuf>,
@@ -58,6 +64,8 @@ async fn main() -> anyhow::Result<()> {
         port,
         ws_listen,
         wss_listen,
+        media_listen,
+        media_host,
         announce_file,
         state_dir,
         qr_first_ms,
@@ -70,6 +78,8 @@ async fn main() -> anyhow::Result<()> {
         control_listen,
         ws_listen,
         wss_listen,
+        media_listen,
+        media_host,
         state_dir,
         timing: Timing { qr_first_ms, qr_next_ms },
     })
@@ -78,6 +88,7 @@ async fn main() -> anyhow::Result<()> {
         control = simulator.control_url(),
         ws = simulator.ws_url(),
         wss = simulator.wss_url(),
+        media = simulator.media_url(),
         "serving"
     );
     if let Some(path) = announce_file {
@@ -104,6 +115,7 @@ fn announce(simulator: &Simulator, path: &Path) -> anyhow::Result<()> {
         "control": simulator.control_url(),
         "ws": simulator.ws_url(),
         "wss": simulator.wss_url(),
+        "media": simulator.media_url(),
         "caFile": std::path::absolute(ca_file)?,
         "rootPublicKey": hex::encode(simulator.root_public_key()),
     });

@@ -13,6 +13,7 @@ mod group;
 mod inbox;
 mod json;
 mod link_code;
+mod media;
 mod outbox;
 mod pairing;
 mod receipts;
@@ -31,8 +32,12 @@ use wacore_libsignal::protocol::SignalProtocolError;
 pub use self::address::{AddressServer, DeviceAddress};
 pub use self::adv::AdvError;
 pub use self::group::GroupOutgoing;
-pub use self::inbox::{EntryStatus, InboxEntry};
+pub use self::inbox::{EntryMedia, EntryStatus, InboxEntry};
+pub use self::json::{JsonError, read_message};
 pub use self::link_code::{LinkCodeError, LinkCodeHello};
+pub use self::media::{
+    Attachment, FetchFile, MediaKind, NewMedia, OpenError, SealedMedia, seal as seal_media,
+};
 pub use self::pairing::DeviceGrant;
 pub use self::send::Outgoing;
 pub use self::signal::Bundle as PreKeyBundle;
@@ -158,6 +163,21 @@ impl Phone {
     /// Inbox entries after `since` (0 for all that are kept), oldest first.
     pub fn inbox(&self, since: u64) -> &[InboxEntry] {
         self.inbox.since(since)
+    }
+
+    /// Whether messages wait for their files.
+    pub fn waits_for_files(&self) -> bool {
+        self.inbox.waits_for_files()
+    }
+
+    /// Fetches the files of messages that came in, as phones do by themselves, and decrypts them.
+    pub fn open_files(&mut self, fetch: &mut FetchFile<'_>) {
+        self.inbox.open_files(fetch);
+    }
+
+    /// The file of an inbox entry.
+    pub fn attachment(&self, seq: u64) -> Option<&Attachment> {
+        self.inbox.attachment(seq)
     }
 
     fn is_own(&self, address: &DeviceAddress) -> bool {

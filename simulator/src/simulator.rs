@@ -1,4 +1,4 @@
-//! Starting and stopping: keys, listeners, the tasks around them, and saving the world.
+//! Starting and stopping: keys, listeners, and the tasks around them.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -11,16 +11,21 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::hub::{Hub, now_ms};
+use crate::mms::tls::TlsListener;
+use crate::mms::{self, Shelf};
 use crate::noise::ServerKeys;
-use crate::snapshot::{Secrets, SnapshotError, StateDir, encode_world};
+use crate::snapshot::{Secrets, SnapshotError, StateDir};
 use crate::tls::TlsError;
+use crate::world::media::MediaStore;
 use crate::world::{Timing, World};
 use crate::{certificate, connection, control};
 
-/// The world is saved at most this often.
-const SAVE_EVERY: Duration = Duration::from_millis(500);
-/// How often the world hears that time passed.
-const TICK: Duration = Duration::from_millis(250);
+mod saving;
+
+use saving::{save, save_often, tick};
+
+/// After an error of `accept`: out of file descriptors, most likely.
+const PAUSE: Duration = Duration::from_millis(250);
 /// How long tasks get to end at shutdown.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -33,6 +38,10 @@ pub struct Config {
     pub ws_listen: SocketAddr,
     /// WebSocket over TLS.
     pub wss_listen: SocketAddr,
+    /// The media server, HTTPS.
+    pub media_listen: SocketAddr,
+    /// The host by which clients reach the media server, perhaps with a port; where it listens when absent.
+    pub media_host: Option<String>,
     /// Where keys and the world survive a restart; nothing is kept when absent.
     pub state_dir: Option<PathBuf>,
     /// How long QR references are valid.
@@ -46,6 +55,8 @@ impl Default for Config {
             control_listen: free,
             ws_listen: free,
             wss_listen: free,
+            media_listen: free,
+            media_host: None,
             state_dir: None,
             timing: Timing::default(),
         }
@@ -78,6 +89,7 @@ pub enum StartError {
 pub struct Simulator {
     hub: Arc<Hub>,
     addresses: [SocketAddr; 3],
+    media_host: String,
     ca_pem: String,
     root_public_key: [u8; 32],
     state_dir: Option<StateDir>,
@@ -108,23 +120,50 @@ impl Simulator {
             &mut rand::rng(),
         )?;
         let keys = ServerKeys { static_key, certificate };
-        let tls = TlsAcceptor::from(secrets.authority.server_config()?);
+        let name =
+            config.media_host.as_deref().map(|host| host.rsplit_once(':').map_or(host, |(name, _)| name));
+        let tls = TlsAcceptor::from(secrets.authority.server_config(name)?);
         let (http, control) = bind(config.control_listen).await?;
         let (plain, ws) = bind(config.ws_listen).await?;
         let (encrypted, wss) = bind(config.wss_listen).await?;
+        let (files, media) = bind(config.media_listen).await?;
+        let media_host = reached_at(config.media_host, media);
+        let store = match &state_dir {
+            Some(dir) => dir.media(media_host.clone())?,
+            None => MediaStore::at(media_host.clone()),
+        };
+        let world = world.with_timing(config.timing).with_media(store);
         let mut root_public_key = [0; 32];
         root_public_key.copy_from_slice(root.public_key.public_key_bytes());
         let simulator = Self {
-            hub: Arc::new(Hub::new(world.with_timing(config.timing), keys)),
+            hub: Arc::new(Hub::new(world, keys)),
             addresses: [control, ws, wss],
+            media_host,
             ca_pem: secrets.authority.certificate_pem,
             root_public_key,
             state_dir,
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };
+        let files = TlsListener::new(files, media, tls.clone(), &simulator.stop, &simulator.tasks);
         simulator.spawn(http, plain, (encrypted, tls));
+        simulator.serve_files(files);
         Ok(simulator)
+    }
+
+    fn serve_files(&self, listener: TlsListener) {
+        let router = mms::app(self.shelf());
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
+            if let Err(error) = served {
+                tracing::error!(%error, "the media server stopped");
+            }
+        });
+    }
+
+    fn shelf(&self) -> Shelf {
+        Shelf::new(Arc::clone(&self.hub), self.state_dir.clone())
     }
 
     fn spawn(&self, http: TcpListener, plain: TcpListener, encrypted: (TcpListener, TlsAcceptor)) {
@@ -133,8 +172,9 @@ impl Simulator {
             ca_pem: self.ca_pem.clone(),
             ws_url: self.ws_url(),
             wss_url: self.wss_url(),
+            media_url: self.media_url(),
         };
-        let router = control::app(Arc::clone(&self.hub), about);
+        let router = control::app(Arc::clone(&self.hub), self.shelf(), about);
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
             let served = axum::serve(http, router).with_graceful_shutdown(stop.cancelled_owned()).await;
@@ -155,8 +195,8 @@ impl Simulator {
         async move {
             while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
                 let Ok((stream, _)) = accepted else {
-                    // Out of file descriptors, most likely: give connections time to end.
-                    tokio::time::sleep(TICK).await;
+                    // Connections get time to end.
+                    tokio::time::sleep(PAUSE).await;
                     continue;
                 };
                 let (hub, tls) = (Arc::clone(&hub), tls.clone());
@@ -181,7 +221,12 @@ impl Simulator {
         format!("wss://{}/ws/chat", self.addresses[2])
     }
 
-    /// The certificate authority behind [`Self::wss_url`].
+    /// `https://…` of the media server, as clients are told.
+    pub fn media_url(&self) -> String {
+        format!("https://{}", self.media_host)
+    }
+
+    /// The certificate authority behind [`Self::wss_url`] and [`Self::media_url`].
     pub fn ca_pem(&self) -> &str {
         &self.ca_pem
     }
@@ -224,6 +269,16 @@ async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartErr
     listen.await.map_err(|source| StartError::Listen { address, source })
 }
 
+/// `host:port` of the media server: as configured, otherwise as bound.
+fn reached_at(configured: Option<String>, bound: SocketAddr) -> String {
+    match configured {
+        Some(host) if host.contains(':') => host,
+        Some(host) => format!("{host}:{}", bound.port()),
+        None if bound.ip().is_unspecified() => format!("localhost:{}", bound.port()),
+        None => bound.to_string(),
+    }
+}
+
 async fn serve(hub: Arc<Hub>, stream: TcpStream, tls: Option<TlsAcceptor>) {
     let _ = stream.set_nodelay(true);
     let ended = match tls {
@@ -238,42 +293,6 @@ async fn serve(hub: Arc<Hub>, stream: TcpStream, tls: Option<TlsAcceptor>) {
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended");
-    }
-}
-
-async fn tick(hub: Arc<Hub>, stop: CancellationToken) {
-    let mut interval = tokio::time::interval(TICK);
-    while stop.run_until_cancelled(interval.tick()).await.is_some() {
-        hub.tick();
-    }
-}
-
-/// Saves the world a moment after it changed.
-async fn save_often(hub: Arc<Hub>, dir: StateDir, stop: CancellationToken) {
-    let mut changes = hub.changes();
-    while stop
-        .run_until_cancelled(async {
-            let news = changes.changed().await;
-            tokio::time::sleep(SAVE_EVERY).await;
-            news
-        })
-        .await
-        .is_some_and(|news| news.is_ok())
-    {
-        changes.mark_unchanged();
-        save(Arc::clone(&hub), dir.clone()).await;
-    }
-}
-
-async fn save(hub: Arc<Hub>, dir: StateDir) {
-    let saved = tokio::task::spawn_blocking(move || {
-        let encoded = hub.look(encode_world)?;
-        dir.save_world(&encoded)
-    });
-    match saved.await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::error!(%error, "the world could not be saved"),
-        Err(error) => tracing::error!(%error, "saving the world broke off"),
     }
 }
 

@@ -13,6 +13,8 @@ use crate::tls::{Authority, TlsError};
 use crate::world::World;
 use crate::world::stored;
 
+mod media;
+
 /// Why the state could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {

@@ -19,6 +19,7 @@ pub(crate) mod group;
 pub(crate) mod group_message;
 pub(crate) mod group_receipt;
 pub(crate) mod ib;
+pub(crate) mod media_conn;
 pub(crate) mod message;
 pub(crate) mod passive;
 pub(crate) mod presence;
@@ -79,6 +80,7 @@ fn iq(world: &mut World, turn: &mut Turn<'_>, from: &DeviceId, iq: &Node) {
         ("set", "encrypt", "rotate") => encrypt::rotate(world, from, iq),
         ("set", "encrypt", _) => return encrypt::upload(world, turn, from, iq),
         ("get", "usync", _) => usync::apply(world, turn, iq),
+        ("set", "w:m", "media_conn") => Some(media_conn::apply(world, turn, from, iq)),
         ("set", "w:sync:app:state", _) => app_state::apply(world, turn, from, iq),
         ("set", "md", "remove-companion-device") => return companion::remove(world, turn, from, iq),
         (_, "w:g2", _) => group::apply(world, turn, from, iq),

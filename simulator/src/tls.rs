@@ -1,4 +1,4 @@
-//! The simulator's own certificate authority, for `wss`. PEM in and out, and a TLS configuration. No sockets.
+//! The simulator's own certificate authority, for `wss` and the media server. PEM in and out, and a TLS configuration. No sockets.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -42,8 +42,8 @@ impl Authority {
         Ok(Self { certificate_pem: certificate.pem(), key_pem: key.serialize_pem() })
     }
 
-    /// A server's configuration with a fresh certificate for this machine.
-    pub fn server_config(&self) -> Result<Arc<ServerConfig>, TlsError> {
+    /// A server's configuration with a fresh certificate for this machine, and for this host name or address besides.
+    pub fn server_config(&self, host: Option<&str>) -> Result<Arc<ServerConfig>, TlsError> {
         let issuer = Issuer::new(authority_params(), KeyPair::from_pem(&self.key_pem)?);
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::default();
@@ -53,6 +53,12 @@ impl Authority {
             SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             SanType::IpAddress(IpAddr::V6(Ipv6Addr::LOCALHOST)),
         ];
+        if let Some(host) = host {
+            params.subject_alt_names.push(match host.parse() {
+                Ok(address) => SanType::IpAddress(address),
+                Err(_) => SanType::DnsName(Ia5String::try_from(host)?),
+            });
+        }
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         let certificate = params.signed_by(&key, &issuer)?;
         let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(TlsError::EncodeKey)?;

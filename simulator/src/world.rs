@@ -20,6 +20,7 @@ pub mod disturb;
 pub mod groups;
 pub mod keys;
 pub mod link_code;
+pub mod media;
 pub mod pairing;
 pub mod phones;
 mod qr;
@@ -33,6 +34,7 @@ pub mod unknown;
 
 use account::Account;
 use groups::Group;
+use media::MediaStore;
 use pairing::Pairing;
 use unknown::Unknown;
 
@@ -152,6 +154,9 @@ pub struct World {
     pub(crate) online: HashMap<DeviceId, ConnectionId>,
     #[serde(skip)]
     pub(crate) timing: Timing,
+    /// The media server's files. They are files on disk, too, not part of the snapshot.
+    #[serde(skip)]
+    pub(crate) media: MediaStore,
     /// Faults to inject.
     #[serde(skip)]
     pub faults: Faults,
@@ -175,6 +180,13 @@ impl World {
     #[must_use]
     pub fn with_timing(mut self, timing: Timing) -> Self {
         self.timing = timing;
+        self
+    }
+
+    /// Sets the media server's files and where clients find it.
+    #[must_use]
+    pub fn with_media(mut self, media: MediaStore) -> Self {
+        self.media = media;
         self
     }
 
@@ -220,6 +232,7 @@ impl World {
                 continue;
             };
             let answers = account.phone.handle(&stanza, now, turn.rng);
+            self.phone_downloads(&number);
             let phone = DeviceId::new(number, 0);
             for answer in &answers {
                 crate::stanza::from_device(self, turn, &phone, answer);

@@ -8,6 +8,7 @@ use crate::faults::FaultError;
 use crate::world::account::AccountError;
 use crate::world::groups::GroupError;
 use crate::world::link_code::LinkCodeError;
+use crate::world::media::MediaError;
 use crate::world::pairing::ScanError;
 use crate::world::phones::PhoneActionError;
 use crate::world::session::UnlinkError;
@@ -112,6 +113,25 @@ impl From<PhoneActionError> for ApiError {
             PhoneActionError::FindRecipient(_) => Self::not_found(error.to_string()),
             PhoneActionError::Compose(_) => Self::conflict(error.to_string()),
         }
+    }
+}
+
+impl From<MediaError> for ApiError {
+    fn from(error: MediaError) -> Self {
+        let (status, code) = match &error {
+            MediaError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
+            MediaError::Full => (StatusCode::INSUFFICIENT_STORAGE, "media_full"),
+            MediaError::Keep(_) => (StatusCode::INSUFFICIENT_STORAGE, "not_kept"),
+            MediaError::Refused(_) => (StatusCode::SERVICE_UNAVAILABLE, "media_refused"),
+            MediaError::Gone => (StatusCode::GONE, "gone"),
+            MediaError::NotFound => (StatusCode::NOT_FOUND, "not_found"),
+            MediaError::Auth
+            | MediaError::Token
+            | MediaError::Hash
+            | MediaError::BrokeOff
+            | MediaError::Offset(..) => (StatusCode::BAD_REQUEST, "bad_request"),
+        };
+        Self::new(status, code, error.to_string())
     }
 }
 

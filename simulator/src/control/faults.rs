@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 use super::App;
 use super::error::ApiError;
 use super::extract::Json;
-use crate::faults::{Aim, Conflict, Fault, FaultKind, LoginRefusal, check};
+use crate::faults::{Aim, Conflict, Fault, FaultKind, LoginRefusal, Transfer, check};
+
+/// How media is refused unless the fault says.
+const UNAVAILABLE: u16 = 503;
 
 /// `POST /faults`: the kind, whom it strikes, how often, and the kind's figures.
 #[derive(Debug, Deserialize)]
@@ -22,6 +25,7 @@ pub(super) struct NewFault {
     reason: Option<u16>,
     expire: Option<u32>,
     conflict: Option<Conflict>,
+    transfer: Option<Transfer>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -34,6 +38,7 @@ enum Kind {
     StreamError,
     Latency,
     RefuseLogin,
+    RefuseMedia,
     Passkey,
 }
 
@@ -55,6 +60,9 @@ impl TryFrom<NewFault> for Fault {
                 code: new.code,
                 expire: new.expire,
             }),
+            Kind::RefuseMedia => {
+                FaultKind::RefuseMedia { code: new.code.unwrap_or(UNAVAILABLE), transfer: new.transfer }
+            }
             Kind::Passkey => FaultKind::Passkey,
         };
         let aim = Aim { number: new.number, device: new.device, count: new.count };

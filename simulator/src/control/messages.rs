@@ -11,7 +11,8 @@ use waproto::whatsapp as wa;
 use super::App;
 use super::error::ApiError;
 use super::extract::{Json, Path, Query};
-use crate::phone::InboxEntry;
+use super::media::{self, NewFile};
+use crate::phone::{InboxEntry, read_message};
 use crate::world::World;
 use crate::world::account::AccountError;
 
@@ -32,15 +33,18 @@ pub(super) struct Page {
     wait: u64,
 }
 
-/// `POST /phones/{number}/messages`.
+/// `POST /phones/{number}/messages`: one of `text`, `media` and `message`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewMessage {
-    /// A number or a JID.
+    /// A number, a JID or a group's id.
     to: String,
-    text: String,
-    /// The id of the message in this phone's inbox that is answered.
+    text: Option<String>,
+    /// The id of the message in this phone's inbox that the text answers.
     quoted: Option<String>,
+    media: Option<NewFile>,
+    /// WhatsApp's protobuf in JSON: camelCase, bytes as base64.
+    message: Option<Value>,
 }
 
 /// `POST /phones/{number}/read`.
@@ -78,17 +82,31 @@ pub(super) async fn send(
     Path(number): Path<String>,
     Json(new): Json<NewMessage>,
 ) -> Result<Json<Value>, ApiError> {
-    if new.text.is_empty() || new.text.chars().count() > MAX_TEXT {
+    let NewMessage { to, text, quoted, media, message } = new;
+    app.hub.look(|world| world.may_write(&number, &to))?;
+    let message = match (text, media, message) {
+        (Some(text), None, None) => written(&app, &number, text, quoted.as_deref())?,
+        (None, Some(file), None) if quoted.is_none() => media::upload(&app, &number, file).await?,
+        (None, None, Some(message)) if quoted.is_none() => {
+            read_message(&message).map_err(|error| ApiError::bad_request(error.to_string()))?
+        }
+        _ => {
+            let text = "give one of `text` (perhaps with `quoted`), `media` and `message`";
+            return Err(ApiError::bad_request(text));
+        }
+    };
+    let id = app.hub.turn(|world, turn| world.phone_writes(turn, &number, &to, message))?;
+    Ok(Json(json!({ "id": id })))
+}
+
+fn written(app: &App, number: &str, text: String, quoted: Option<&str>) -> Result<wa::Message, ApiError> {
+    if text.is_empty() || text.chars().count() > MAX_TEXT {
         return Err(ApiError::bad_request(format!("text has 1 to {MAX_TEXT} characters")));
     }
-    let id = app.hub.turn(|world, turn| -> Result<String, ApiError> {
-        let message = match &new.quoted {
-            None => wa::Message { conversation: Some(new.text.clone()), ..Default::default() },
-            Some(quoted) => answer(world, &number, &new.text, quoted)?,
-        };
-        Ok(world.phone_writes(turn, &number, &new.to, message)?)
-    })?;
-    Ok(Json(json!({ "id": id })))
+    match quoted {
+        None => Ok(wa::Message { conversation: Some(text), ..Default::default() }),
+        Some(quoted) => app.hub.look(|world| answer(world, number, &text, quoted)),
+    }
 }
 
 /// A text that quotes a message of the phone's inbox.

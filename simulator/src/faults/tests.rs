@@ -31,11 +31,27 @@ fn a_fault_without_count_lasts_until_it_is_cleared() {
 #[test]
 fn impossible_figures_are_refused() {
     let kinds = [
-        (FaultKind::DelayAck { ms: MAX_DELAY_MS + 1 }, None, FaultError::TooLong),
+        (FaultKind::DelayAck { ms: kind::MAX_DELAY_MS + 1 }, None, FaultError::TooLong),
         (FaultKind::DropAck, Some(0), FaultError::NoCount),
         (FaultKind::StreamError { code: None, conflict: None }, None, FaultError::NoStreamError),
+        (FaultKind::RefuseMedia { code: 200, transfer: None }, None, FaultError::NoRefusal),
     ];
     for (kind, count, error) in kinds {
         assert_eq!(Faults::default().add(fault(kind, count)), Err(error));
     }
+}
+
+#[test]
+fn media_is_refused_to_whom_it_should_in_the_direction_it_should() {
+    let (mut faults, id) = (Faults::default(), DeviceId::new("1", 1));
+    let kind = FaultKind::RefuseMedia { code: 503, transfer: Some(Transfer::Upload) };
+    faults.add(fault(kind, Some(1))).unwrap();
+    assert_eq!(faults.refuse_media(Some(&id), Transfer::Download), None);
+    assert_eq!(faults.refuse_media(Some(&DeviceId::new("2", 1)), Transfer::Upload), None);
+    assert_eq!(faults.refuse_media(None, Transfer::Upload), None, "it is aimed at somebody");
+    assert_eq!(faults.refuse_media(Some(&id), Transfer::Upload), Some(503));
+    assert_eq!(faults.refuse_media(Some(&id), Transfer::Upload), None, "once");
+    let kind = FaultKind::RefuseMedia { code: 404, transfer: None };
+    faults.add(Fault { kind, aim: Aim::default() }).unwrap();
+    assert_eq!(faults.refuse_media(None, Transfer::Download), Some(404));
 }

@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use waproto::codec;
 use waproto::whatsapp as wa;
 
+use super::media::{Attachment, FetchFile, MediaKind};
 use super::{content, json};
 
 /// At least this many entries are kept; older ones go in batches.
@@ -40,6 +42,9 @@ pub struct InboxEntry {
     pub text: String,
     /// The whole decoded message: camelCase, bytes as base64; null if it is too large to describe.
     pub message: Value,
+    /// The file that the message carries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media: Option<EntryMedia>,
     /// Written by this account: on this phone or on a linked device.
     pub from_me: bool,
     /// Unix seconds from the stanza.
@@ -48,6 +53,29 @@ pub struct InboxEntry {
     pub status: EntryStatus,
     /// How often the message arrived. A person sees it once; more than 1 means that a sender sent it again.
     pub deliveries: u32,
+}
+
+/// A file as a person has it on the phone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EntryMedia {
+    /// What it is.
+    pub kind: MediaKind,
+    /// As the sender says.
+    pub mime_type: String,
+    /// As the sender says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_name: Option<String>,
+    /// What is written under it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caption: Option<String>,
+    /// Bytes: decrypted, or as the sender says as long as they are not.
+    pub size: Option<u64>,
+    /// SHA-256 of the decrypted bytes, hex; null as long as they are not.
+    pub sha256: Option<String>,
+    /// Why the file could not be fetched or decrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// How far a message has come. Later ones are greater, except [`EntryStatus::Error`].
@@ -66,6 +94,21 @@ pub enum EntryStatus {
     Read,
     /// Voice or video that was played by the other side.
     Played,
+}
+
+impl EntryMedia {
+    /// What the sender says about a file that is not here yet.
+    fn promised(attachment: &Attachment) -> Self {
+        Self {
+            kind: attachment.kind,
+            mime_type: attachment.mime_type.clone(),
+            file_name: attachment.file_name.clone(),
+            caption: attachment.caption.clone(),
+            size: attachment.size,
+            sha256: None,
+            error: None,
+        }
+    }
 }
 
 /// The envelope of a message that was understood.
@@ -93,6 +136,12 @@ pub(super) struct Inbox {
     /// (chat, sender, id) → seq.
     index: BTreeMap<String, u64>,
     last_seq: u64,
+    /// The files that entries carry, by seq.
+    #[serde(default)]
+    attachments: BTreeMap<u64, Attachment>,
+    /// Entries whose files have not been fetched yet.
+    #[serde(default)]
+    to_fetch: Vec<u64>,
 }
 
 impl Inbox {
@@ -103,11 +152,18 @@ impl Inbox {
         }
         self.last_seq += 1;
         self.index.insert(arrival.key(), self.last_seq);
+        let attachment = Attachment::of(message);
+        let media = attachment.as_ref().map(EntryMedia::promised);
+        if let Some(attachment) = attachment {
+            self.attachments.insert(self.last_seq, attachment);
+            self.to_fetch.push(self.last_seq);
+        }
         self.entries.push(InboxEntry {
             seq: self.last_seq,
             kind: content::kind(message).name.to_owned(),
             text: content::text(message),
             message: describe(message),
+            media,
             id: arrival.id,
             from: arrival.from,
             lid: arrival.lid,
@@ -121,6 +177,7 @@ impl Inbox {
         if self.entries.len() >= KEEP + BATCH {
             for old in self.entries.drain(..BATCH) {
                 self.index.remove(&key(&old.chat, &old.from, &old.id));
+                self.attachments.remove(&old.seq);
             }
         }
     }
@@ -154,6 +211,32 @@ impl Inbox {
             entry.clone()
         });
         marked.collect()
+    }
+
+    /// The file of an entry.
+    pub(super) fn attachment(&self, seq: u64) -> Option<&Attachment> {
+        self.attachments.get(&seq)
+    }
+
+    /// Whether entries wait for their files.
+    pub(super) fn waits_for_files(&self) -> bool {
+        !self.to_fetch.is_empty()
+    }
+
+    /// Fetches and opens the files that entries wait for.
+    pub(super) fn open_files(&mut self, fetch: &mut FetchFile<'_>) {
+        for seq in std::mem::take(&mut self.to_fetch) {
+            let opened = self.attachments.get(&seq).map(|attachment| attachment.fetch(fetch));
+            let media = self.by_seq(seq).and_then(|entry| entry.media.as_mut());
+            match (opened, media) {
+                (Some(Ok(plain)), Some(media)) => {
+                    media.size = u64::try_from(plain.len()).ok();
+                    media.sha256 = Some(hex::encode(Sha256::digest(&plain)));
+                }
+                (Some(Err(error)), Some(media)) => media.error = Some(error.to_string()),
+                (None, _) | (_, None) => {}
+            }
+        }
     }
 
     fn by_seq(&mut self, seq: u64) -> Option<&mut InboxEntry> {

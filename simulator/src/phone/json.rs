@@ -9,15 +9,25 @@ use serde::ser::{Impossible, SerializeSeq, SerializeStruct};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
+mod reading;
+
+pub use reading::read_message;
+
 /// Deeper values are replaced by null. A quoted message that quotes a message needs about ten.
 const MAX_DEPTH: usize = 32;
 
-/// Why a value has no JSON form here.
+/// Why a value has no JSON form here, or a JSON value is no message.
 #[derive(Debug, thiserror::Error)]
-#[error("describe a message as JSON: {0}")]
-pub(super) struct JsonError(String);
+#[error("a message as JSON: {0}")]
+pub struct JsonError(String);
 
 impl serde::ser::Error for JsonError {
+    fn custom<T: std::fmt::Display>(message: T) -> Self {
+        Self(message.to_string())
+    }
+}
+
+impl serde::de::Error for JsonError {
     fn custom<T: std::fmt::Display>(message: T) -> Self {
         Self(message.to_string())
     }

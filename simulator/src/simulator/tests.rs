@@ -5,6 +5,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
 
+mod files;
+
 use super::*;
 use crate::testing::Companion;
 use crate::testing::client::{Client, Options, http, http_text};
@@ -128,6 +130,30 @@ async fn the_control_api_answers_bad_input_clearly() {
         ("GET", "/phones/999999/messages", "", 404, "not_found"),
         ("POST", "/phones/6281234567/messages", "{\"to\":\"6281111111\",\"text\":\"x\"}", 404, "not_found"),
         ("POST", "/phones/6281234567/messages", "{\"to\":\"6281234567\",\"text\":\"\"}", 400, "bad_request"),
+        ("POST", "/phones/6281234567/messages", "{\"to\":\"6281234567\"}", 400, "bad_request"),
+        (
+            "POST",
+            "/phones/6281234567/messages",
+            "{\"to\":\"6281234567\",\"text\":\"x\",\"message\":{\"conversation\":\"y\"}}",
+            400,
+            "bad_request",
+        ),
+        (
+            "POST",
+            "/phones/6281234567/messages",
+            "{\"to\":\"6281234567\",\"message\":{\"konversation\":\"y\"}}",
+            400,
+            "bad_request",
+        ),
+        ("POST", "/phones/6281234567/messages", "{\"to\":\"1@g.us\",\"text\":\"x\"}", 404, "not_found"),
+        ("GET", "/phones/6281234567/media/1", "", 404, "not_found"),
+        ("POST", "/groups", "{\"subject\":\"x\",\"members\":[]}", 400, "bad_request"),
+        ("POST", "/groups", "{\"subject\":\"\",\"members\":[\"6281234567\"]}", 400, "bad_request"),
+        ("POST", "/groups", "{\"subject\":\"x\",\"members\":[\"6281111111\"]}", 404, "not_found"),
+        ("GET", "/groups/1", "", 404, "not_found"),
+        ("POST", "/groups/1/members", "{\"action\":\"kick\",\"members\":[\"1\"]}", 400, "bad_request"),
+        ("POST", "/groups/1/members", "{\"action\":\"add\",\"members\":[\"1\"]}", 404, "not_found"),
+        ("POST", "/faults", "{\"kind\":\"refuse_media\",\"code\":200}", 400, "bad_request"),
         ("POST", "/phones/6281234567/read", "{\"ids\":[]}", 400, "bad_request"),
         ("DELETE", "/phones/6281234567/devices/1", "", 404, "not_found"),
         ("DELETE", "/phones/6281234567/devices/x", "", 400, "bad_request"),

@@ -35,19 +35,13 @@ pub(super) fn route(
         stanza.content = Some(NodeContent::Nodes(content));
         Parcel { target, stanza }
     };
-    let parcels = match xml::jid(message, "participant") {
+    let parcels = if let Some(jid) = xml::jid(message, "participant") {
         // Sent again to the one device that asked for it.
-        Some(jid) => {
-            let (target, _) = world.resolve(&jid).filter(|(id, _)| devices.contains(id)).ok_or(MALFORMED)?;
-            vec![parcel(target, Vec::new())]
-        }
-        None => {
-            let others = devices.into_iter().filter(|target| target != from);
-            others
-                .map(|target| (own_part(world, message, &target), target))
-                .map(|(own, to)| parcel(to, own))
-                .collect()
-        }
+        let (target, _) = world.resolve(&jid).filter(|(id, _)| devices.contains(id)).ok_or(MALFORMED)?;
+        vec![parcel(target, Vec::new())]
+    } else {
+        let others = devices.into_iter().filter(|target| target != from);
+        others.map(|to| (own_part(world, message, &to), to)).map(|(own, to)| parcel(to, own)).collect()
     };
     hand_out(world, turn, from, message, parcels)?;
     Ok(stale)

@@ -168,10 +168,16 @@ async fn open(simulator: &Simulator, tls: bool) -> Box<dyn Stream> {
     let url = if tls { simulator.wss_url() } else { simulator.ws_url() };
     let url = url::Url::parse(&url).unwrap();
     let address = (url.host_str().unwrap(), url.port().unwrap());
-    let stream = TcpStream::connect(address).await.unwrap();
-    if !tls {
-        return Box::new(stream);
+    if tls {
+        return connect_tls(simulator, &url).await;
     }
+    Box::new(TcpStream::connect(address).await.unwrap())
+}
+
+/// A TLS connection to one of the simulator's addresses, with the simulator's authority.
+async fn connect_tls(simulator: &Simulator, url: &url::Url) -> Box<dyn Stream> {
+    let address = (url.host_str().unwrap(), url.port().unwrap());
+    let stream = TcpStream::connect(address).await.unwrap();
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(simulator.ca_pem().as_bytes()).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -197,7 +203,37 @@ pub(crate) async fn http(
     (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
 }
 
-/// The same with a body that need not be JSON.
+/// A request to the media server: status and body. `cut` sends only so much of the body, and hangs up.
+pub(crate) async fn media(
+    simulator: &Simulator,
+    method: &str,
+    path: &str,
+    body: &[u8],
+    cut: Option<usize>,
+) -> (u16, Vec<u8>) {
+    let url = url::Url::parse(&simulator.media_url()).unwrap();
+    let mut stream = connect_tls(simulator, &url).await;
+    let host = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap());
+    let length = body.len();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&body[..cut.unwrap_or(length)]).await.unwrap();
+    stream.flush().await.unwrap();
+    if cut.is_some() {
+        let _ = stream.shutdown().await;
+    }
+    let mut answer = Vec::new();
+    let _ = tokio::time::timeout(DEADLINE, stream.read_to_end(&mut answer)).await.unwrap();
+    let Some(end) = answer.windows(4).position(|window| window == b"\r\n\r\n") else {
+        return (0, Vec::new());
+    };
+    let status = String::from_utf8_lossy(&answer[..end]).split(' ').nth(1).unwrap().parse().unwrap();
+    (status, answer[end + 4..].to_vec())
+}
+
+/// The same for the control API with a body that need not be JSON.
 pub(crate) async fn http_text(simulator: &Simulator, method: &str, path: &str, body: &str) -> (u16, String) {
     let address = simulator.control_url().replace("http://", "");
     let mut stream = TcpStream::connect(&address).await.unwrap();

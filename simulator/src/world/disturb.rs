@@ -18,6 +18,7 @@ impl World {
             | FaultKind::Nack { .. }
             | FaultKind::Latency { .. }
             | FaultKind::RefuseLogin(_)
+            | FaultKind::RefuseMedia { .. }
             | FaultKind::Passkey => {
                 self.faults.add(fault)?;
                 return Ok(0);

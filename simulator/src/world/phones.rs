@@ -45,8 +45,20 @@ impl World {
         } else {
             self.write_to_person(turn, (number, to), &id, message)?
         };
+        self.phone_downloads(number);
         self.phone_sends(turn, number, &[stanza]);
         Ok(id)
+    }
+
+    /// Whether a phone can write there: both are known, and of a group it is a member.
+    pub fn may_write(&self, number: &str, to: &str) -> Result<(), PhoneActionError> {
+        self.account(number)?;
+        if to.ends_with("@g.us") {
+            self.group_of(to, number)?;
+        } else {
+            self.find_recipient(to)?;
+        }
+        Ok(())
     }
 
     fn write_to_person(
