@@ -41,7 +41,7 @@ use inner::Inner;
 pub struct ProcessNodeConfig {
     /// Program by image: the whole name (`warest/session-pod:1.2`), or its end without tag (`warest/session-pod`).
     pub programs: BTreeMap<String, PathBuf>,
-    /// Environment for every container, before the pod's own. Values may use `$(POD_IP)`, `$(POD_NAME)`, `$(POD_NAMESPACE)`.
+    /// Environment for every container, which wins over the pod's own. Values may use `$(POD_IP)`, `$(POD_NAME)`, `$(POD_NAMESPACE)`.
     pub environment: Vec<(String, String)>,
     /// Labels of the Node.
     pub labels: Vec<(String, String)>,
@@ -71,7 +71,7 @@ impl ProcessNodeConfig {
         self
     }
 
-    /// Adds to the environment of every container.
+    /// Adds to the environment of every container; wins over the pod's own.
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));

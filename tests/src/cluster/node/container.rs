@@ -111,12 +111,13 @@ impl Container {
     async fn start(&self) -> Result<(ContainerPlan, Running), PlanError> {
         let pod = Arc::clone(&self.pod.borrow());
         let sources = sources::read(&self.node.client, &pod).await?;
-        let additions = self.node.additions(&pod);
+        let basics = self.node.basics(&pod);
         let facts = Facts {
             pod: &pod,
             pod_ip: self.place.pod_ip,
             host_ip: self.place.host_ip,
-            additions: &additions,
+            basics: &basics,
+            overrides: &self.node.config.environment,
             sources: &sources,
         };
         let plan = plan(&self.name, &self.node.programs(), &facts)?;

@@ -35,20 +35,16 @@ pub(super) struct Facts<'a> {
     pub(super) pod: &'a Pod,
     pub(super) pod_ip: Ipv4Addr,
     pub(super) host_ip: Ipv4Addr,
-    /// What every container gets, before its own; may use `$(POD_IP)`, `$(POD_NAME)` and `$(POD_NAMESPACE)`.
-    pub(super) additions: &'a [Variable],
+    /// What every container gets, before its own.
+    pub(super) basics: &'a [Variable],
+    /// What wins over its own; may use `$(POD_IP)`, `$(POD_NAME)` and `$(POD_NAMESPACE)`.
+    pub(super) overrides: &'a [Variable],
     pub(super) sources: &'a Sources,
 }
 
 /// The whole environment; a later definition of a name has won.
 pub(super) fn environment(container: &Container, facts: &Facts<'_>) -> Result<Vec<Variable>, PlanError> {
-    let mut known: Vec<Variable> = Vec::new();
-    let basics =
-        [("POD_IP", "status.podIP"), ("POD_NAME", "metadata.name"), ("POD_NAMESPACE", "metadata.namespace")];
-    let basics = basics.map(|(name, path)| (name.to_owned(), field(path, facts).unwrap_or_default()));
-    for (name, value) in facts.additions {
-        set(&mut known, name, expand(value, &basics));
-    }
+    let mut known: Vec<Variable> = facts.basics.to_vec();
     for source in container.env_from.iter().flatten() {
         let prefix = source.prefix.as_deref().unwrap_or_default();
         let secret =
@@ -67,6 +63,12 @@ pub(super) fn environment(container: &Container, facts: &Facts<'_>) -> Result<Ve
         if let Some(value) = value(variable, &known, facts)? {
             set(&mut known, &variable.name, value);
         }
+    }
+    let of_pod =
+        [("POD_IP", "status.podIP"), ("POD_NAME", "metadata.name"), ("POD_NAMESPACE", "metadata.namespace")];
+    let of_pod = of_pod.map(|(name, path)| (name.to_owned(), field(path, facts).unwrap_or_default()));
+    for (name, value) in facts.overrides {
+        set(&mut known, name, expand(value, &of_pod));
     }
     Ok(known)
 }
@@ -176,9 +178,11 @@ mod tests {
             "spec": {"containers": [], "nodeName": "one"},
         }))
         .unwrap();
-        let additions = [("ADDED".to_owned(), "$(POD_IP):1".to_owned())];
+        let basics = [("BASE".to_owned(), "b".to_owned())];
+        let overrides = [("FORCED".to_owned(), "$(POD_IP):1".to_owned())];
         let ip = Ipv4Addr::new(127, 1, 1, 1);
-        let facts = Facts { pod: &pod, pod_ip: ip, host_ip: ip, additions: &additions, sources };
+        let facts =
+            Facts { pod: &pod, pod_ip: ip, host_ip: ip, basics: &basics, overrides: &overrides, sources };
         environment(&serde_json::from_value(container).unwrap(), &facts)
     }
 
@@ -189,19 +193,21 @@ mod tests {
     }
 
     #[test]
-    fn fields_secrets_and_additions_come_together() {
+    fn fields_secrets_and_overrides_come_together() {
         let secret = Data::from([("k".to_owned(), b"s3".to_vec())]);
         let sources = Sources { secrets: BTreeMap::from([("s".to_owned(), secret)]), ..Sources::default() };
         let container = json!({"name": "c", "envFrom": [{"prefix": "X_", "secretRef": {"name": "s"}}], "env": [
             {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
             {"name": "LISTEN", "value": "$(POD_IP):8080"},
+            {"name": "FORCED", "value": "no"},
             {"name": "LABEL", "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['a/b']"}}},
             {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}},
             {"name": "NONE", "valueFrom": {"secretKeyRef": {"name": "other", "key": "k", "optional": true}}},
         ]});
         let all: BTreeMap<_, _> = variables(container, &sources).unwrap().into_iter().collect();
         let expected = [
-            ("ADDED", "127.1.1.1:1"),
+            ("BASE", "b"),
+            ("FORCED", "127.1.1.1:1"),
             ("LABEL", "c"),
             ("LISTEN", "127.1.1.1:8080"),
             ("POD_IP", "127.1.1.1"),

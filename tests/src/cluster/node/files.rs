@@ -189,7 +189,7 @@ mod tests {
 
     fn contents(pod: &Pod, sources: &Sources) -> Vec<Result<Content, PlanError>> {
         let ip = Ipv4Addr::LOCALHOST;
-        let facts = Facts { pod, pod_ip: ip, host_ip: ip, additions: &[], sources };
+        let facts = Facts { pod, pod_ip: ip, host_ip: ip, basics: &[], overrides: &[], sources };
         pod.spec.as_ref().unwrap().volumes.iter().flatten().map(|volume| content(volume, &facts)).collect()
     }
 

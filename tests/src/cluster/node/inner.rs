@@ -116,16 +116,15 @@ impl Inner {
         self.programs.lock().unwrap().clone()
     }
 
-    /// What every container gets: the way to the API server, and what the node's configuration adds.
-    pub(super) fn additions(&self, pod: &Pod) -> Vec<Variable> {
+    /// What every container gets before its own environment: its host name and the way to the API server.
+    pub(super) fn basics(&self, pod: &Pod) -> Vec<Variable> {
         let layout = &self.cluster.layout;
-        let own = [
+        let all = [
             ("HOSTNAME", pod.name_any()),
             ("KUBERNETES_SERVICE_HOST", layout.address.to_string()),
             ("KUBERNETES_SERVICE_PORT", layout.api_server.to_string()),
         ];
-        let own = own.map(|(name, value)| (name.to_owned(), value));
-        own.into_iter().chain(self.config.environment.iter().cloned()).collect()
+        all.map(|(name, value)| (name.to_owned(), value)).to_vec()
     }
 
     pub(super) fn opens(&self) -> &Opens {

@@ -190,7 +190,8 @@ mod tests {
         let pod: Pod = serde_json::from_value(json!({"metadata": {"name": "p"}, "spec": spec})).unwrap();
         let programs = Programs::from([("warest/session-pod".to_owned(), PathBuf::from("/t/session-pod"))]);
         let (ip, sources) = (Ipv4Addr::new(127, 1, 1, 1), Sources::default());
-        let facts = Facts { pod: &pod, pod_ip: ip, host_ip: ip, additions: &[], sources: &sources };
+        let facts =
+            Facts { pod: &pod, pod_ip: ip, host_ip: ip, basics: &[], overrides: &[], sources: &sources };
         plan("c", &programs, &facts)
     }
 
