@@ -18,6 +18,7 @@ mod crds;
 mod disconnects;
 mod guards;
 mod judges;
+mod lifecycle;
 mod session;
 mod socketio;
 mod walkthrough;

@@ -247,7 +247,8 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
         }
         Some(Fault::LoseAnswer) => {
             shared.forward(request).await;
-            let broken = futures_util::stream::once(async { Err::<Vec<u8>, _>(std::io::Error::other("lost")) });
+            let broken =
+                futures_util::stream::once(async { Err::<Vec<u8>, _>(std::io::Error::other("lost")) });
             return shared.note(method, path, None, Response::new(Body::from_stream(broken)));
         }
         Some(Fault::Mask(status)) => {

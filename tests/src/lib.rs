@@ -20,4 +20,5 @@ pub mod memory;
 pub mod pod;
 pub mod process;
 pub mod rig;
+pub mod stack;
 pub mod wait;
