@@ -10,6 +10,7 @@
 )]
 
 mod architecture;
+mod at_most_one;
 mod bad_input;
 mod browser;
 mod chart;

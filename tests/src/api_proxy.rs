@@ -89,6 +89,7 @@ impl Rule {
 struct Script {
     seen: Vec<Seen>,
     rules: Vec<Rule>,
+    ignored: Vec<String>,
     writes: usize,
     halt_after_writes: Option<usize>,
 }
@@ -96,9 +97,8 @@ struct Script {
 impl Script {
     /// The fault for this request, if any; counts it.
     fn fault(&mut self, method: &Method, path: &str) -> Option<Fault> {
-        if let Some(limit) = self.halt_after_writes
-            && self.writes >= limit
-        {
+        let counts = is_write(method) && !self.ignored.iter().any(|ignored| path.contains(ignored));
+        if self.halt_after_writes.is_some_and(|limit| self.writes >= limit) {
             return Some(Fault::Hang);
         }
         let mut found = None;
@@ -111,7 +111,7 @@ impl Script {
             }
         }
         // A lost or masked answer is a write all the same; a refused one never was.
-        if is_write(method) && !matches!(found, Some(Fault::Refuse(_) | Fault::Hang)) {
+        if counts && !matches!(found, Some(Fault::Refuse(_) | Fault::Hang)) {
             self.writes += 1;
         }
         found
@@ -123,7 +123,7 @@ struct Shared {
     upstream: String,
     client: reqwest::Client,
     script: Mutex<Script>,
-    writes: watch::Sender<usize>,
+    halted: watch::Sender<bool>,
     watches_flow: watch::Sender<bool>,
 }
 
@@ -154,7 +154,7 @@ impl ApiProxy {
             upstream: upstream.trim_end_matches('/').to_owned(),
             client,
             script: Mutex::default(),
-            writes: watch::Sender::new(0),
+            halted: watch::Sender::new(false),
             watches_flow: watch::Sender::new(true),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -222,12 +222,17 @@ impl ApiProxy {
         self.seen().into_iter().filter(Seen::is_write).collect()
     }
 
-    /// Waits until so many writes have been answered.
+    /// Requests whose path contains this do not count as writes.
+    pub fn ignore(&self, path: &str) {
+        self.script().ignored.push(path.to_owned());
+    }
+
+    /// Waits until the write that [`ApiProxy::halt_after_writes`] speaks of has been answered.
     ///
     /// # Panics
     /// When the proxy ends.
-    pub async fn wrote(&self, count: usize) {
-        self.shared.writes.subscribe().wait_for(|n| *n >= count).await.expect("the proxy goes on");
+    pub async fn halted(&self) {
+        self.shared.halted.subscribe().wait_for(|halted| *halted).await.expect("the proxy goes on");
     }
 
     fn script(&self) -> std::sync::MutexGuard<'_, Script> {
@@ -272,10 +277,10 @@ fn refusal(status: StatusCode) -> Response {
 
 impl Shared {
     fn note(&self, method: Method, path: String, status: Option<u16>, answer: Response) -> Response {
-        let write = is_write(&method);
-        self.script.lock().expect("no panic inside").seen.push(Seen { method, path, status });
-        if write {
-            self.writes.send_modify(|n| *n += 1);
+        let mut script = self.script.lock().expect("no panic inside");
+        script.seen.push(Seen { method, path, status });
+        if script.halt_after_writes.is_some_and(|limit| script.writes >= limit) {
+            self.halted.send_replace(true);
         }
         answer
     }

@@ -96,9 +96,7 @@ impl Stack {
         crd::install(cluster).await;
         let namespace = cluster.restricted_namespace("stack").await;
         let accounts = install_roles(cluster, &namespace).await;
-        let mut config = ProcessNodeConfig::default().image("warest/session-pod", program("session-pod"));
-        config.labels = vec![("test".to_owned(), namespace.clone())];
-        let node = ProcessNode::start(cluster, &format!("node-{namespace}"), config).await;
+        let node = node(cluster, &namespace, &format!("node-{namespace}")).await;
         let folder = TempDir::new().expect("a folder");
         Self { operator: None, node, rig: Rig::start().await, namespace, accounts, cluster: place, folder }
     }
@@ -111,6 +109,11 @@ impl Stack {
     /// The node that all pods of this stack run on.
     pub fn node(&self) -> &ProcessNode {
         &self.node
+    }
+
+    /// One more node for the pods of this stack.
+    pub async fn another_node(&self, name: &str) -> ProcessNode {
+        node(self.cluster(), &self.namespace, &format!("{name}-{}", self.namespace)).await
     }
 
     /// WhatsApp and its phones.
@@ -360,6 +363,13 @@ impl Place {
             Self::Own(cluster) => cluster,
         }
     }
+}
+
+/// A node that runs the session program for the pods of one namespace.
+async fn node(cluster: &Cluster, namespace: &str, name: &str) -> ProcessNode {
+    let mut config = ProcessNodeConfig::default().image("warest/session-pod", program("session-pod"));
+    config.labels = vec![("test".to_owned(), namespace.to_owned())];
+    ProcessNode::start(cluster, name, config).await
 }
 
 /// A condition of a session.

@@ -1,0 +1,296 @@
+//! At most one: whatever is lost, late or doubled between operator, API server and node, no two processes ever have the same
+//! credentials. Judged outside the operator: by the pods that ever existed, and by which process had which volume open.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
+use axum::http::{Method, StatusCode};
+use crds::conditions::{READY, reason};
+use futures_util::TryStreamExt as _;
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::api::{DeleteParams, PostParams};
+use kube::runtime::{WatchStreamExt as _, watcher};
+use serde_json::json;
+use system_tests::api_proxy::{Fault, Rule};
+use system_tests::cluster::{Cluster, ClusterConfig, overlaps};
+use system_tests::stack::Stack;
+use system_tests::wait::eventually;
+use tokio::task::JoinHandle;
+
+/// Watches all pods of a namespace, as they were: no two that live may ever belong to one session.
+struct Witness {
+    born: std::sync::Arc<Mutex<Seen>>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Seen {
+    living: BTreeSet<(String, String)>,
+    born: BTreeSet<String>,
+    doubles: Vec<String>,
+}
+
+impl Drop for Witness {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Witness {
+    fn start(stack: &Stack) -> Self {
+        let pods: Api<Pod> = stack.api();
+        let born = std::sync::Arc::new(Mutex::new(Seen::default()));
+        let notes = born.clone();
+        let task = tokio::spawn(async move {
+            let events = watcher(pods, watcher::Config::default()).default_backoff();
+            let mut events = std::pin::pin!(events);
+            while let Ok(Some(event)) = events.try_next().await {
+                notes.lock().unwrap().take(event);
+            }
+        });
+        Self { born, task }
+    }
+
+    /// Asserts that no two pods of a session lived at once, and gives how many there ever were.
+    fn pods(&self) -> usize {
+        let seen = self.born.lock().unwrap();
+        assert_eq!(seen.doubles, Vec::<String>::new());
+        seen.born.len()
+    }
+}
+
+impl Seen {
+    fn take(&mut self, event: watcher::Event<Pod>) {
+        let (pod, gone) = match event {
+            watcher::Event::Apply(pod) | watcher::Event::InitApply(pod) => (pod, false),
+            watcher::Event::Delete(pod) => (pod, true),
+            watcher::Event::Init | watcher::Event::InitDone => return,
+        };
+        let Some(owner) = pod.metadata.owner_references.unwrap_or_default().pop() else { return };
+        let uid = pod.metadata.uid.unwrap_or_default();
+        self.born.insert(uid.clone());
+        let ended = pod.status.and_then(|s| s.phase).is_some_and(|p| p == "Failed" || p == "Succeeded");
+        let entry = (owner.uid.clone(), uid);
+        if gone || ended {
+            self.living.remove(&entry);
+            return;
+        }
+        self.living.insert(entry);
+        let alive: Vec<_> = self.living.iter().filter(|(session, _)| *session == owner.uid).collect();
+        if alive.len() > 1 {
+            self.doubles.push(format!("{alive:?}"));
+        }
+    }
+}
+
+/// The operator is killed after its n-th write, for every n, and converges when it is started again.
+async fn crash_at_every_write(
+    what: &str,
+    spec: serde_json::Value,
+    act: impl AsyncFn(&Stack),
+    done: impl AsyncFn(&Stack),
+) {
+    for n in 1..40 {
+        let mut stack = Stack::without_operator().await;
+        let witness = Witness::start(&stack);
+        if !spec.is_null() {
+            stack.start_operator(&[]).await;
+            stack.paired("toko", spec.clone()).await;
+            stack.kill_operator().await;
+        }
+        let proxy = stack.proxy().await;
+        // The lease is written first and again and again: only what is done for the session counts.
+        proxy.ignore("/leases/");
+        proxy.ignore("/events");
+        proxy.halt_after_writes(n);
+        stack.start_operator_through(&proxy, &[]).await;
+        act(&stack).await;
+        let finished = {
+            let halted = proxy.halted();
+            let finished = done(&stack);
+            tokio::select! {
+                biased;
+                () = finished => true,
+                () = halted => false,
+            }
+        };
+        stack.kill_operator().await;
+        if !finished {
+            stack.start_operator(&[]).await;
+            done(&stack).await;
+        }
+        let pods = witness.pods();
+        assert_eq!(overlaps(&stack.node().opens()), [], "{what}, killed after write {n}");
+        println!("{what}: killed after write {n}: {pods} pods");
+        if finished {
+            return;
+        }
+    }
+    panic!("{what}: more than 40 writes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_after_any_write_of_a_creation() {
+    let act = async |stack: &Stack| stack.apply("toko", json!({})).await;
+    let done = async |stack: &Stack| {
+        stack.reaches("toko", READY, "False", reason::AWAITING_PAIRING).await;
+    };
+    crash_at_every_write("create", serde_json::Value::Null, act, done).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_after_any_write_of_a_suspension() {
+    let act = async |stack: &Stack| {
+        stack.patch("toko", json!({"operatingMode": "Suspended"})).await;
+    };
+    let done = async |stack: &Stack| {
+        stack.reaches("toko", READY, "False", reason::SUSPENDED).await;
+    };
+    crash_at_every_write("suspend", json!({}), act, done).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_after_any_write_of_an_update() {
+    let act = async |stack: &Stack| {
+        let change = json!({"podMetadata": {"annotations": {"warest.io/restartedAt": "now"}}});
+        stack.patch("toko", change).await;
+    };
+    let done = async |stack: &Stack| {
+        eventually("the new pod", || async {
+            let annotations = stack.pod("toko").await?.metadata.annotations?;
+            (annotations.get("warest.io/restartedAt")? == "now").then_some(())
+        })
+        .await;
+        stack.ready("toko").await;
+    };
+    crash_at_every_write("update", json!({}), act, done).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_after_any_write_of_a_deletion() {
+    let act = async |stack: &Stack| stack.delete("toko").await;
+    let done = async |stack: &Stack| {
+        eventually("the session to be gone", || async {
+            let session = stack.api::<crds::WhatsAppSession>().get_opt("toko").await.unwrap();
+            (session.is_none() && stack.pod("toko").await.is_none()).then_some(())
+        })
+        .await;
+    };
+    crash_at_every_write("delete", json!({"onDelete": "Unlink"}), act, done).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_to_a_creation_makes_no_second_pod() {
+    let mut stack = Stack::without_operator().await;
+    let witness = Witness::start(&stack);
+    let proxy = stack.proxy().await;
+    proxy.add(Rule::next(Method::POST, "/pods", 1, Fault::LoseAnswer));
+    proxy.add(Rule::next(Method::POST, "/pods", 2, Fault::Mask(StatusCode::GATEWAY_TIMEOUT)));
+    proxy.add(Rule::next(
+        Method::POST,
+        "/persistentvolumeclaims",
+        1,
+        Fault::Mask(StatusCode::GATEWAY_TIMEOUT),
+    ));
+    stack.start_operator_through(&proxy, &[]).await;
+    stack.apply("toko", json!({})).await;
+    stack.reaches("toko", READY, "False", reason::AWAITING_PAIRING).await;
+    assert_eq!(witness.pods(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_that_hides_its_own_pod_makes_no_second_one() {
+    let mut stack = Stack::without_operator().await;
+    let witness = Witness::start(&stack);
+    let proxy = stack.proxy().await;
+    stack.start_operator_through(&proxy, &[]).await;
+    stack.paired("toko", json!({})).await;
+    let uid = stack.pod_uid("toko").await;
+    // The operator sees nothing of the pod's end, nor of the new one's birth.
+    proxy.freeze_watches(true);
+    stack.api::<Pod>().delete("toko", &DeleteParams::default()).await.unwrap();
+    stack.pod_gone("toko").await;
+    proxy.freeze_watches(false);
+    eventually("another pod", || async { stack.pod("toko").await?.metadata.uid.filter(|it| *it != uid) })
+        .await;
+    stack.ready("toko").await;
+    assert_eq!(witness.pods(), 2);
+    assert_eq!(overlaps(&stack.node().opens()), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_name_again_waits_for_the_old_pods_end() {
+    let stack = Stack::start().await;
+    let witness = Witness::start(&stack);
+    stack.paired("toko", json!({})).await;
+    for _ in 0..3 {
+        stack.delete("toko").await;
+        eventually("the resource to be gone", || async {
+            stack.api::<crds::WhatsAppSession>().get_opt("toko").await.unwrap().is_none().then_some(())
+        })
+        .await;
+        stack.apply("toko", json!({})).await;
+    }
+    stack.ready("toko").await;
+    witness.pods();
+    assert_eq!(overlaps(&stack.node().opens()), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_pods_of_one_session_are_left_alone_and_told() {
+    let mut stack = Stack::start().await;
+    stack.paired("toko", json!({})).await;
+    stack.kill_operator().await;
+    let mut second = stack.pod("toko").await.unwrap();
+    second.metadata.name = Some("toko-second".to_owned());
+    second.metadata.resource_version = None;
+    second.metadata.uid = None;
+    second.status = None;
+    let mut spec = second.spec.take().unwrap();
+    spec.node_name = None;
+    // It must not start: the point is what the operator does about its object.
+    spec.containers[0].image = Some("registry.example/nobody:1".to_owned());
+    second.spec = Some(spec);
+    stack.api::<Pod>().create(&PostParams::default(), &second).await.unwrap();
+    stack.start_operator(&[]).await;
+    let message = stack.reaches("toko", READY, "False", reason::MULTIPLE_PODS).await;
+    assert!(message.contains("toko-second"), "it names both: {message}");
+    for pod in ["toko", "toko-second"] {
+        let pod = stack.api::<Pod>().get(pod).await.unwrap();
+        assert_eq!(pod.metadata.deletion_timestamp, None, "touched neither");
+    }
+    stack.api::<Pod>().delete("toko-second", &DeleteParams::default().grace_period(0)).await.unwrap();
+    stack.ready("toko").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_node_is_waited_for_unless_the_session_says_otherwise() {
+    let config = ClusterConfig {
+        node_grace: std::time::Duration::from_secs(4),
+        eviction_seconds: 2,
+        ..ClusterConfig::default()
+    };
+    let mut stack = Stack::on_own_cluster(Cluster::start(config).await).await;
+    let spare = stack.another_node("spare").await;
+    stack.start_operator(&[("WAREST_NODE_LOSS_SECONDS", "5")]).await;
+    stack.paired("waits", json!({})).await;
+    stack
+        .paired("moves", json!({"onNodeLoss": "Recreate", "storage": {"accessMode": "ReadWriteOnce"}}))
+        .await;
+    let (waits, moves) = (stack.pod_uid("waits").await, stack.pod_uid("moves").await);
+    stack.node().kill();
+    let message = stack.reaches("waits", READY, "False", reason::NODE_UNREACHABLE).await;
+    assert!(message.contains(stack.node().name()), "it names the node: {message}");
+    eventually("the other session to move", || async {
+        stack.pod("moves").await?.metadata.uid.filter(|uid| *uid != moves)
+    })
+    .await;
+    stack.ready("moves").await;
+    assert_eq!(stack.pod_uid("waits").await, waits, "nothing is done without proof");
+    assert!(!spare.processes().is_empty());
+    // The machine comes back: what waited goes on, once.
+    stack.node().restart();
+    stack.ready("waits").await;
+    assert_eq!(overlaps(&stack.cluster().opens()), []);
+}
