@@ -5,6 +5,7 @@
 mod differences;
 mod installed;
 mod monitored;
+mod programs;
 mod refused;
 mod rendered;
 mod values;
