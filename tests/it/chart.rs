@@ -48,9 +48,9 @@ fn documents(text: &str) -> Vec<Value> {
     all.filter(|one| !one.is_null()).collect()
 }
 
-fn read(path: impl AsRef<Path>) -> String {
-    std::fs::read_to_string(chart().join(&path))
-        .unwrap_or_else(|error| panic!("{:?}: {error}", path.as_ref()))
+fn read(name: &str) -> String {
+    let path = chart().join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// `Kind/name` of an object.
@@ -83,6 +83,6 @@ fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
         }
     }
     found.sort();
-    assert!(!found.is_empty(), "{folder:?} has no files that end with {ending:?}");
+    assert!(!found.is_empty(), "{} has no files that end with {ending:?}", folder.display());
     found
 }

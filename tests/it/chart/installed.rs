@@ -1,7 +1,7 @@
 //! The chart on a real API server: taken as it is, installed, upgraded, uninstalled.
 //!
-//! HTTPRoute, ServiceMonitor, PodMonitor and PrometheusRule are checked against the definitions of their own projects, which come
-//! from the Go module proxy by version and checksum. NetworkPolicies are checked as objects: nothing enforces them here.
+//! Routes, monitors and alerts are checked against the definitions of their own projects (Gateway API, Prometheus operator), which
+//! come from the Go module proxy by version and checksum. Network policies are checked as objects: nothing enforces them here.
 
 use std::path::PathBuf;
 use std::process::Command;

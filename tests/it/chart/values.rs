@@ -81,7 +81,7 @@ fn the_schema_knows_every_value_and_no_other() {
         for (key, field) in fields {
             match known.get(key) {
                 Some(next) => {
-                    open.push((format!("{path}.{key}"), field.clone(), resolved(next, &schema).clone()))
+                    open.push((format!("{path}.{key}"), field.clone(), resolved(next, &schema).clone()));
                 }
                 None => unknown.push(format!("{path}.{key}")),
             }
@@ -101,7 +101,7 @@ fn the_schema_knows_every_value_and_no_other() {
 #[test]
 fn the_schema_is_closed() {
     let schema: Value = serde_json::from_str(&read("values.schema.json")).unwrap();
-    let mut open = vec![("".to_owned(), &schema)];
+    let mut open = vec![(String::new(), &schema)];
     let mut leaky = Vec::new();
     while let Some((path, part)) = open.pop() {
         let closed = part.get("additionalProperties") == Some(&json!(false));
@@ -112,7 +112,7 @@ fn the_schema_is_closed() {
         }
         match part {
             Value::Object(fields) => {
-                open.extend(fields.iter().map(|(key, field)| (format!("{path}.{key}"), field)))
+                open.extend(fields.iter().map(|(key, field)| (format!("{path}.{key}"), field)));
             }
             Value::Array(items) => open.extend(items.iter().map(|item| (format!("{path}[]"), item))),
             _ => {}
