@@ -218,7 +218,9 @@ fn views(pod: &Pod, now: Timestamp) -> Vec<View> {
                 reported.iter().find(|status| status.name == container.name);
             let view = known.map_or_else(View::new, |status| View::lost(status, now));
             match view.last.clone().filter(|last| !restarts(restart_policy(pod), last.code)) {
-                Some(last) => View { state: State::Ended(last), ..view },
+                Some(last) => {
+                    View { state: State::Ended(last), last: None, restarts: view.restarts - 1, ..view }
+                }
                 None => view,
             }
         })
@@ -244,7 +246,8 @@ mod tests {
         let ran = json!({"name": "c", "image": "", "imageID": "", "ready": true, "restartCount": 0,
             "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}});
         let now = Timestamp::UNIX_EPOCH;
-        assert!(matches!(views(&pod("Never", ran.clone()), now)[0].state, State::Ended(_)));
+        let never = &views(&pod("Never", ran.clone()), now)[0];
+        assert!(matches!(never.state, State::Ended(_)) && never.restarts == 0);
         let always = &views(&pod("Always", ran), now)[0];
         assert!(matches!(always.state, State::Waiting { .. }) && always.restarts == 1);
     }

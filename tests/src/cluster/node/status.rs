@@ -112,13 +112,18 @@ pub(super) fn patch(pod: &Pod, views: &[View], place: Place, now: Timestamp) -> 
         "metadata": {"uid": pod.metadata.uid},
         "status": {
             "phase": phase,
-            "hostIP": place.host_ip, "hostIPs": [{"ip": place.host_ip}],
-            "podIP": place.pod_ip, "podIPs": [{"ip": place.pod_ip}],
+            "hostIP": place.host_ip, "hostIPs": only(place.host_ip),
+            "podIP": place.pod_ip, "podIPs": only(place.pod_ip),
             "startTime": time(place.since),
             "containerStatuses": statuses,
             "conditions": conditions(pod, phase, views, now),
         },
     })
+}
+
+/// A list of one address that replaces another (by default, a strategic merge keeps both).
+fn only(address: Ipv4Addr) -> Value {
+    json!([{"$patch": "replace"}, {"ip": address}])
 }
 
 fn conditions(pod: &Pod, phase: &str, views: &[View], now: Timestamp) -> Vec<Value> {
