@@ -2,12 +2,14 @@
 //! What counts as received is what the receiver itself decrypted.
 
 mod each_other;
+mod groups;
+mod media;
 mod strict;
 mod with_phone;
 mod with_session;
 
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use system_tests::external::judge::{Judge, Kind};
 use system_tests::rig::{Phone, Rig};
 use system_tests::wait::eventually;
@@ -34,6 +36,14 @@ async fn unlinked(rig: &Rig, phone: &Phone) {
         devices(rig, phone).await.is_empty().then_some(())
     })
     .await;
+}
+
+/// Makes a group of these phones, the first being its creator, and gives its JID.
+async fn group(rig: &Rig, members: &[&Phone]) -> String {
+    let numbers: Vec<&str> = members.iter().map(|phone| phone.number.as_str()).collect();
+    let group = json!({"subject": "Judges", "members": numbers});
+    let group = rig.control(Method::POST, "/groups", &group).await.ok();
+    group["id"].as_str().unwrap().to_owned()
 }
 
 /// Waits until the phone shows a text, whoever wrote it, and gives the entry.

@@ -90,7 +90,8 @@ impl Client {
         let line = format!("{command}\n");
         let commands = self.commands.as_mut().expect("it was not stopped");
         if let Err(error) = commands.write_all(line.as_bytes()).await {
-            self.fail(&format!("{command} could not be given: {error}"));
+            let shown: String = line.chars().take(200).collect();
+            self.fail(&format!("{shown} could not be given: {error}"));
         }
     }
 

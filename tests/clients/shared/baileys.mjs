@@ -1,6 +1,7 @@
 // One stock Baileys (6 or 7) behind the judges' line protocol.
 // Comes in: the library, its signature check, WS_URL, ROOT_PUBLIC_KEY, STATE_DIR. Goes out: what the library reported, no more.
 // Must not patch the library beyond the two exported objects that make it check signatures, nor retry what failed.
+import { createHash } from 'node:crypto';
 import { emit, required, serve } from './lines.mjs';
 
 const RESTART_REQUIRED = 515;
@@ -34,6 +35,13 @@ function logger() {
 }
 
 const user = (jid) => jid?.split('@')[0].split(':')[0];
+const isGroup = (jid) => jid?.endsWith('@g.us') === true;
+
+/** A number is a person's; whatever has a server is meant as it is. */
+const address = (to) => (to.includes('@') ? to : `${to}@s.whatsapp.net`);
+
+/** The number of a group's member where the group names it. */
+const memberNumber = (member) => user(member.phoneNumber ?? member.id ?? member);
 
 /** A phone number where the message names one, otherwise whatever the sender is known by. */
 function sender(key) {
@@ -43,6 +51,10 @@ function sender(key) {
 
 function reportStatus({ id, fromMe }, status) {
   if (fromMe && STATUS[status]) emit('receipt', { id, status: STATUS[status] });
+}
+
+function reportGroupReceipt({ id, fromMe }, { readTimestamp }) {
+  if (fromMe) emit('receipt', { id, status: readTimestamp ? 'read' : 'delivered' });
 }
 
 /** Runs the judge until `stop` or the end of stdin. */
@@ -55,20 +67,47 @@ export async function runBaileys({ library, verifySignature }) {
   const refs = new Map();
   let socket;
 
+  /** Fetches and decrypts a picture, as the library does for whoever asks. */
+  async function reportImage(fields, image) {
+    const chunks = [];
+    for await (const chunk of await library.downloadContentFromMessage(image, 'image')) chunks.push(chunk);
+    const bytes = Buffer.concat(chunks);
+    const sha256 = createHash('sha256').update(bytes).digest('hex');
+    emit('message', { ...fields, text: image.caption ?? '', media: { kind: 'image', mimeType: image.mimetype, size: bytes.length, sha256 } });
+  }
+
   const onMessages = ({ messages }) => {
-    for (const { key, message, messageStubType, status } of messages) {
+    for (const { key, message, messageStubType, status, userReceipt } of messages) {
       received.set(key.id, key);
       const text = message?.conversation ?? message?.extendedTextMessage?.text;
-      const fields = { id: key.id, from: sender(key), fromMe: key.fromMe === true };
-      if (text !== undefined && text !== null) emit('message', { ...fields, text });
+      const chat = isGroup(key.remoteJid) ? key.remoteJid : undefined;
+      const fields = { id: key.id, from: sender(key), fromMe: key.fromMe === true, chat };
+      const image = message?.imageMessage;
+      if (image) reportImage(fields, image).catch((error) => emit('error', { cmd: 'download', message: String(error) }));
+      else if (text !== undefined && text !== null) emit('message', { ...fields, text });
       else if (messageStubType === 2) emit('undecryptable', fields);
       // A receipt that came while the library still held the message back is merged into it.
       reportStatus(key, status);
+      userReceipt?.forEach((receipt) => reportGroupReceipt(key, receipt));
     }
   };
 
   const onUpdates = (updates) => {
     for (const { key, update } of updates) reportStatus(key, update.status);
+  };
+
+  const onGroupReceipts = (updates) => {
+    for (const { key, receipt } of updates) reportGroupReceipt(key, receipt);
+  };
+
+  const onGroups = (groups) => {
+    for (const { id, subject, participants } of groups) {
+      emit('joined', { group: id, subject, members: participants.map(memberNumber).sort() });
+    }
+  };
+
+  const onMembers = ({ id, participants, action }) => {
+    emit('members', { group: id, action, members: participants.map(memberNumber).sort() });
   };
 
   const onAck = ({ attrs }) => {
@@ -106,14 +145,41 @@ export async function runBaileys({ library, verifySignature }) {
     socket.ev.on('connection.update', onConnection);
     socket.ev.on('messages.upsert', onMessages);
     socket.ev.on('messages.update', onUpdates);
+    socket.ev.on('message-receipt.update', onGroupReceipts);
+    socket.ev.on('groups.upsert', onGroups);
+    socket.ev.on('group-participants.update', onMembers);
     socket.ws.on('CB:ack,class:message', onAck);
   }
 
-  async function send({ to, text, ref }) {
+  async function sendContent(to, content, ref) {
     const messageId = library.generateMessageIDV2(socket.user.id);
     refs.set(messageId, ref);
-    const { message } = await socket.sendMessage(`${to}@s.whatsapp.net`, { text }, { messageId });
+    const { message } = await socket.sendMessage(address(to), content, { messageId });
     sent.set(messageId, message);
+  }
+
+  const send = ({ to, text, ref }) => sendContent(to, { text }, ref);
+
+  // Without a thumbnail of its own the library looks for an image processor, which is not installed.
+  const sendImage = ({ to, base64, mimeType, caption, ref }) =>
+    sendContent(to, { image: Buffer.from(base64, 'base64'), mimetype: mimeType, caption, jpegThumbnail: '' }, ref);
+
+  const describeGroup = ({ id, subject, participants }, ref) =>
+    emit('group', { ref, group: id, subject, members: participants.map(memberNumber).sort() });
+
+  async function createGroup({ subject, members, ref }) {
+    describeGroup(await socket.groupCreate(subject, members.map(address)), ref);
+  }
+
+  async function groupInfo({ group, ref }) {
+    describeGroup(await socket.groupMetadata(group), ref);
+  }
+
+  async function changeMembers({ group, action, members, ref }) {
+    const outcomes = await socket.groupParticipantsUpdate(group, members.map(address), action);
+    const refused = outcomes.filter(({ status }) => status !== '200');
+    if (refused.length > 0) throw new Error(`refused: ${JSON.stringify(refused.map(({ status }) => status))}`);
+    emit('changed', { ref });
   }
 
   async function read({ id }) {
@@ -132,5 +198,16 @@ export async function runBaileys({ library, verifySignature }) {
     process.exit(0);
   }
 
-  await serve({ connect, link_code: linkCode, send, read, logout: () => socket.logout(), stop });
+  await serve({
+    connect,
+    link_code: linkCode,
+    send,
+    send_image: sendImage,
+    create_group: createGroup,
+    group_info: groupInfo,
+    change_members: changeMembers,
+    read,
+    logout: () => socket.logout(),
+    stop,
+  });
 }

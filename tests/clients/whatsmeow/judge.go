@@ -86,6 +86,14 @@ func (j *judge) perform(ctx context.Context, c command) error {
 		return j.linkCode(ctx, c.Phone)
 	case "send":
 		return j.send(ctx, c)
+	case "send_image":
+		return j.sendImage(ctx, c)
+	case "create_group":
+		return j.createGroup(ctx, c)
+	case "group_info":
+		return j.groupInfo(ctx, c)
+	case "change_members":
+		return j.changeMembers(ctx, c)
 	case "read":
 		return j.read(ctx, c.ID)
 	case "logout":
@@ -113,8 +121,32 @@ func (j *judge) linkCode(ctx context.Context, phone string) error {
 }
 
 func (j *judge) send(ctx context.Context, c command) error {
-	message := &waE2E.Message{Conversation: proto.String(c.Text)}
-	answer, err := j.client.SendMessage(ctx, types.NewJID(c.To, types.DefaultUserServer), message)
+	return j.sendMessage(ctx, c, &waE2E.Message{Conversation: proto.String(c.Text)})
+}
+
+func (j *judge) sendImage(ctx context.Context, c command) error {
+	uploaded, err := j.client.Upload(ctx, c.Base64, whatsmeow.MediaImage)
+	if err != nil {
+		return fmt.Errorf("upload: %w", err)
+	}
+	return j.sendMessage(ctx, c, &waE2E.Message{ImageMessage: &waE2E.ImageMessage{
+		Caption:       proto.String(c.Caption),
+		Mimetype:      proto.String(c.MimeType),
+		URL:           &uploaded.URL,
+		DirectPath:    &uploaded.DirectPath,
+		MediaKey:      uploaded.MediaKey,
+		FileEncSHA256: uploaded.FileEncSHA256,
+		FileSHA256:    uploaded.FileSHA256,
+		FileLength:    &uploaded.FileLength,
+	}})
+}
+
+func (j *judge) sendMessage(ctx context.Context, c command, message *waE2E.Message) error {
+	to, err := address(c.To)
+	if err != nil {
+		return err
+	}
+	answer, err := j.client.SendMessage(ctx, to, message)
 	if err != nil {
 		return fmt.Errorf("send: %w", err)
 	}

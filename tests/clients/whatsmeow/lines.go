@@ -9,6 +9,9 @@ import (
 	"sync"
 )
 
+// maxLine is room for a picture in base64.
+const maxLine = 16 << 20
+
 // command is one line of stdin.
 type command struct {
 	Cmd   string `json:"cmd"`
@@ -17,6 +20,14 @@ type command struct {
 	ID    string `json:"id"`
 	Ref   *int   `json:"ref"`
 	Phone string `json:"phone"`
+
+	Base64   []byte   `json:"base64"`
+	MimeType string   `json:"mimeType"`
+	Caption  string   `json:"caption"`
+	Group    string   `json:"group"`
+	Subject  string   `json:"subject"`
+	Members  []string `json:"members"`
+	Action   string   `json:"action"`
 }
 
 // event is one line of stdout; fields that do not apply are left out.
@@ -35,6 +46,21 @@ type event struct {
 	Reason   string `json:"reason,omitempty"`
 	Cmd      string `json:"cmd,omitempty"`
 	Message  string `json:"message,omitempty"`
+
+	Chat    string   `json:"chat,omitempty"`
+	Media   *media   `json:"media,omitempty"`
+	Group   string   `json:"group,omitempty"`
+	Subject string   `json:"subject,omitempty"`
+	Members []string `json:"members,omitempty"`
+	Action  string   `json:"action,omitempty"`
+}
+
+// media is a file that was fetched and decrypted.
+type media struct {
+	Kind     string `json:"kind"`
+	MimeType string `json:"mimeType"`
+	Size     int    `json:"size"`
+	SHA256   string `json:"sha256"`
 }
 
 // reports is the process's stdout; libraries that print get stderr instead.
@@ -58,6 +84,7 @@ func emit(e event) {
 // serve performs commands in order until `stop` or the end of stdin.
 func (j *judge) serve(ctx context.Context, input io.Reader) {
 	lines := bufio.NewScanner(input)
+	lines.Buffer(nil, maxLine)
 	for lines.Scan() {
 		var c command
 		err := json.Unmarshal(lines.Bytes(), &c)

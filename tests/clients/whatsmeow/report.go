@@ -1,8 +1,12 @@
 package main
 
 import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 
+	"go.mau.fi/whatsmeow/proto/waE2E"
 	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/types/events"
 )
@@ -31,6 +35,13 @@ func (j *judge) report(raw any) {
 		emit(event{Event: "undecryptable", ID: e.Info.ID, From: phoneNumber(e.Info.MessageSource), FromMe: &e.Info.IsFromMe})
 	case *events.Receipt:
 		j.reportReceipt(e)
+	case *events.JoinedGroup:
+		emit(describeGroup("joined", &e.GroupInfo, nil))
+	case *events.GroupInfo:
+		j.reportMembers(e.JID, "add", e.Join)
+		j.reportMembers(e.JID, "remove", e.Leave)
+		j.reportMembers(e.JID, "promote", e.Promote)
+		j.reportMembers(e.JID, "demote", e.Demote)
 	default:
 		j.reportEnd(raw)
 	}
@@ -40,13 +51,35 @@ func (j *judge) reportMessage(e *events.Message) {
 	j.mutex.Lock()
 	j.received[e.Info.ID] = e.Info.MessageSource
 	j.mutex.Unlock()
-	text := e.Message.GetConversation()
-	if text == "" {
-		text = e.Message.GetExtendedTextMessage().GetText()
+	report := event{Event: "message", ID: e.Info.ID, From: phoneNumber(e.Info.MessageSource), FromMe: &e.Info.IsFromMe}
+	if e.Info.IsGroup {
+		report.Chat = e.Info.Chat.String()
 	}
-	if text != "" {
-		emit(event{Event: "message", ID: e.Info.ID, From: phoneNumber(e.Info.MessageSource), FromMe: &e.Info.IsFromMe, Text: text})
+	if image := e.Message.GetImageMessage(); image != nil {
+		// Its handlers must not wait for the network.
+		go j.reportImage(report, image)
+		return
 	}
+	report.Text = e.Message.GetConversation()
+	if report.Text == "" {
+		report.Text = e.Message.GetExtendedTextMessage().GetText()
+	}
+	if report.Text != "" {
+		emit(report)
+	}
+}
+
+// reportImage fetches and decrypts a picture, as the library does for whoever asks.
+func (j *judge) reportImage(report event, image *waE2E.ImageMessage) {
+	bytes, err := j.client.Download(context.Background(), image)
+	if err != nil {
+		emit(event{Event: "error", Cmd: "download", Message: err.Error()})
+		return
+	}
+	hash := sha256.Sum256(bytes)
+	report.Text = image.GetCaption()
+	report.Media = &media{Kind: "image", MimeType: image.GetMimetype(), Size: len(bytes), SHA256: hex.EncodeToString(hash[:])}
+	emit(report)
 }
 
 func (j *judge) reportReceipt(e *events.Receipt) {

@@ -1,6 +1,6 @@
 //! Baileys and whatsmeow as judges of the simulator: strict about signatures, with our root.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
@@ -9,6 +9,8 @@ use tokio::process::Command;
 
 use super::{Client, field, folder, node};
 use crate::rig::{Phone, Rig};
+
+mod groups;
 
 /// Whose client it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,10 +39,12 @@ pub struct Judge {
     folder: TempDir,
     ws_url: String,
     root: Root,
+    /// The authority behind the media server, as a file; without it no file goes either way.
+    authority: Option<PathBuf>,
     client: Client,
 }
 
-/// A text that a judge decrypted.
+/// A text, or a caption with a file, that a judge decrypted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Received {
     /// WhatsApp's message id.
@@ -49,6 +53,10 @@ pub struct Received {
     pub from: String,
     /// Whether the judge's own account wrote it, on another device.
     pub from_me: bool,
+    /// The group's JID; nothing between two people.
+    pub chat: Option<String>,
+    /// SHA-256 of the file, in hex.
+    pub sha256: Option<String>,
 }
 
 impl Judge {
@@ -59,7 +67,10 @@ impl Judge {
     pub async fn start(kind: Kind, rig: &Rig) -> Self {
         let answer = rig.control(reqwest::Method::GET, "/root", &Value::Null).await.ok();
         let root = answer["rootPublicKey"].as_str().expect("a root key").to_owned();
-        Self::start_with(kind, rig, Root::Key(root))
+        let folder = TempDir::new().expect("a folder");
+        let authority = folder.path().join("ca.pem");
+        std::fs::write(&authority, answer["caPem"].as_str().expect("an authority")).expect("it is written");
+        Self::begin(kind, rig, Root::Key(root), (folder, Some(authority)))
     }
 
     /// [`Judge::start`] with another trust.
@@ -67,10 +78,17 @@ impl Judge {
     /// # Panics
     /// When it cannot be started.
     pub fn start_with(kind: Kind, rig: &Rig, root: Root) -> Self {
-        let folder = TempDir::new().expect("a folder");
+        Self::begin(kind, rig, root, (TempDir::new().expect("a folder"), None))
+    }
+
+    fn begin(kind: Kind, rig: &Rig, root: Root, (folder, authority): (TempDir, Option<PathBuf>)) -> Self {
         let ws_url = rig.ws_url();
-        let client = spawn(kind, &folder, &ws_url, &root);
-        Self { kind, folder, ws_url, root, client }
+        let client = spawn(kind, &folder, &ws_url, (&root, authority.as_deref()));
+        Self { kind, folder, ws_url, root, authority, client }
+    }
+
+    fn spawn_again(&mut self) {
+        self.client = spawn(self.kind, &self.folder, &self.ws_url, (&self.root, self.authority.as_deref()));
     }
 
     /// The process below.
@@ -118,12 +136,21 @@ impl Judge {
     /// Ends the process, loses all Signal sessions, as a restored backup would, and logs in again: what comes for them
     /// cannot be decrypted until its sender was asked to send it again.
     pub async fn lose_sessions(&mut self) {
+        self.lose("session-", "whatsmeow_sessions").await;
+    }
+
+    /// The same with the keys of groups: what members write under the keys that they have given out cannot be decrypted.
+    pub async fn lose_group_keys(&mut self) {
+        self.lose("sender-key-", "whatsmeow_sender_keys").await;
+    }
+
+    async fn lose(&mut self, files: &str, table: &str) {
         self.stop().await;
         match self.kind {
-            Kind::Baileys6 | Kind::Baileys7 => remove_session_files(self.folder.path()),
-            Kind::Whatsmeow => remove_session_rows(&self.folder.path().join("whatsmeow.db")),
+            Kind::Baileys6 | Kind::Baileys7 => remove_files(self.folder.path(), files),
+            Kind::Whatsmeow => remove_rows(&self.folder.path().join("whatsmeow.db"), table),
         }
-        self.client = spawn(self.kind, &self.folder, &self.ws_url, &self.root);
+        self.spawn_again();
         self.client.tolerate("undecryptable");
         self.connect().await;
         self.open().await;
@@ -137,11 +164,29 @@ impl Judge {
 
     /// Sends a text and gives its id once the server acknowledged it.
     pub async fn send(&mut self, to: &str, text: &str) -> String {
-        static REF: AtomicU64 = AtomicU64::new(1);
-        let reference = REF.fetch_add(1, Ordering::Relaxed);
-        self.client.command(&json!({"cmd": "send", "to": to, "text": text, "ref": reference})).await;
+        let reference = self.ask(json!({"cmd": "send", "to": to, "text": text})).await;
+        self.acknowledged(reference).await
+    }
+
+    /// Sends a picture (it is uploaded first) and gives the message's id once the server acknowledged it.
+    pub async fn send_image(&mut self, to: &str, base64: &str, caption: &str) -> String {
+        let command = json!({"cmd": "send_image", "to": to, "base64": base64, "mimeType": "image/png", "caption": caption});
+        let reference = self.ask(command).await;
+        self.acknowledged(reference).await
+    }
+
+    async fn acknowledged(&mut self, reference: u64) -> String {
         let sent = |event: &Value| (event["ref"] == reference).then(|| field(event, "sent", "id"))?;
         self.client.expect("the server's acknowledgement", sent).await
+    }
+
+    /// Gives a command that is answered, with a reference of its own.
+    async fn ask(&mut self, mut command: Value) -> u64 {
+        static REF: AtomicU64 = AtomicU64::new(1);
+        let reference = REF.fetch_add(1, Ordering::Relaxed);
+        command["ref"] = reference.into();
+        self.client.command(&command).await;
+        reference
     }
 
     /// Waits for a text.
@@ -152,6 +197,8 @@ impl Judge {
                 id: field(event, "message", "id")?,
                 from: field(event, "message", "from")?,
                 from_me: event["fromMe"] == true,
+                chat: field(event, "message", "chat"),
+                sha256: event["media"]["sha256"].as_str().map(str::to_owned),
             })
         };
         self.client.expect(&format!("the text {text:?}"), message).await
@@ -193,13 +240,13 @@ impl Judge {
 
     /// A new process on the same store, logged in.
     pub async fn start_again(&mut self) {
-        self.client = spawn(self.kind, &self.folder, &self.ws_url, &self.root);
+        self.spawn_again();
         self.connect().await;
         self.open().await;
     }
 }
 
-fn spawn(kind: Kind, folder_: &TempDir, ws_url: &str, root: &Root) -> Client {
+fn spawn(kind: Kind, folder_: &TempDir, ws_url: &str, (root, authority): (&Root, Option<&Path>)) -> Client {
     let mut command = match kind {
         Kind::Baileys7 => node("baileys7"),
         Kind::Baileys6 => node("baileys6"),
@@ -210,18 +257,21 @@ fn spawn(kind: Kind, folder_: &TempDir, ws_url: &str, root: &Root) -> Client {
         Root::Builtin => command.env_remove("ROOT_PUBLIC_KEY"),
         Root::Key(key) => command.env("ROOT_PUBLIC_KEY", key),
     };
+    if let Some(file) = authority {
+        command.env("NODE_EXTRA_CA_CERTS", file).env("SSL_CERT_FILE", file);
+    }
     Client::start(command, &folder_.path().join("stderr.log"))
 }
 
-fn remove_session_files(store: &Path) {
+fn remove_files(store: &Path, prefix: &str) {
     let files = std::fs::read_dir(store).expect("the store is read").flatten();
-    let sessions = files.filter(|file| file.file_name().to_string_lossy().starts_with("session-"));
-    let lost = sessions.map(|file| std::fs::remove_file(file.path()).expect("it is removed")).count();
-    assert!(lost > 0, "it had no sessions");
+    let named = files.filter(|file| file.file_name().to_string_lossy().starts_with(prefix));
+    let lost = named.map(|file| std::fs::remove_file(file.path()).expect("it is removed")).count();
+    assert!(lost > 0, "it had none");
 }
 
-fn remove_session_rows(store: &Path) {
+fn remove_rows(store: &Path, table: &str) {
     let store = rusqlite::Connection::open(store).expect("the store opens");
-    let lost = store.execute("DELETE FROM whatsmeow_sessions", []).expect("they are removed");
-    assert!(lost > 0, "it had no sessions");
+    let lost = store.execute(&format!("DELETE FROM {table}"), []).expect("they are removed");
+    assert!(lost > 0, "it had none");
 }
