@@ -92,7 +92,9 @@ impl AppState {
                 }
                 ApiError::Refused { status, body: Box::new(body) }
             }
-            PodError::Unreachable(_) => ApiError::SessionUnavailable { id, retry_after_ms: RETRY_AFTER_MS },
+            PodError::Unreachable(_) | PodError::Evicted => {
+                ApiError::SessionUnavailable { id, retry_after_ms: RETRY_AFTER_MS }
+            }
             PodError::WrongSession | PodError::NotUnderstood(_) => {
                 tracing::error!(session = %id, %error, "a session's process gave no usable answer");
                 ApiError::SessionUnavailable { id, retry_after_ms: RETRY_AFTER_MS }

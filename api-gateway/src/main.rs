@@ -50,9 +50,11 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let (monitor, told) = Monitor::new(Arc::clone(&directory), pods.clone());
     let following = tokio::spawn(Arc::clone(&monitor).follow());
     let (started, origins, sessions) = (Instant::now(), config.origins, Arc::clone(&directory));
+    let ring = keys.clone();
     let shared = Shared { keys, settings, board, directory, pods, monitor, metrics, probe, origins, started };
     let (router, io) = app(AppState::new(shared));
     let speaking = tokio::spawn(socketio::speak(io.clone(), told));
+    let revoking = tokio::spawn(socketio::revoke(io.clone(), ring));
     boot::announce(&listener, config.address_file.as_deref())?;
     serve::serve(listener, router, async {
         stop.await;
@@ -63,5 +65,6 @@ async fn run(config: Config) -> anyhow::Result<()> {
     sessions.shutdown().await;
     following.abort();
     speaking.abort();
+    revoking.abort();
     Ok(())
 }

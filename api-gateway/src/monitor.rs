@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use session_api::{EventData, PairingCode, SessionState, SessionStatus};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::AbortHandle;
 
 use crate::clock::now_ms;
@@ -20,6 +20,9 @@ use crate::status::{Heard, PublicStatus, View, view};
 
 /// How many things may wait to be told; then the streams wait too.
 const WAITING: usize = 1024;
+/// How many processes are asked for the first time at once: a gateway that starts among thousands of sessions takes them
+/// in turns. Afterwards each costs two idle connections, one for its status and one for its events.
+const FIRST_CALLS: usize = 64;
 
 /// Something about a session that listeners are told.
 #[derive(Debug, Clone)]
@@ -55,6 +58,7 @@ pub struct Monitor {
     known: Mutex<HashMap<String, Known>>,
     changes: watch::Sender<u64>,
     told: mpsc::Sender<Told>,
+    first_calls: Semaphore,
 }
 
 /// What is known of a session beyond its resource.
@@ -75,7 +79,8 @@ impl Monitor {
     pub fn new(directory: Arc<dyn SessionDirectory>, pods: PodClient) -> (Arc<Self>, mpsc::Receiver<Told>) {
         let (told, listener) = mpsc::channel(WAITING);
         let (known, changes) = (Mutex::default(), watch::Sender::new(0));
-        (Arc::new(Self { directory, pods, known, changes, told }), listener)
+        let first_calls = Semaphore::new(FIRST_CALLS);
+        (Arc::new(Self { directory, pods, known, changes, told, first_calls }), listener)
     }
 
     /// Follows the directory. Does not end.

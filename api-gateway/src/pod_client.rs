@@ -3,6 +3,8 @@
 //! Comes in: an endpoint and a request of the crate `session-api`. Goes out: its answer, or why there is none. Only opening
 //! the connection is tried again: a request that was sent may have been carried out. Every answer must name the session that was meant.
 
+mod eviction;
+
 use std::time::Duration;
 
 use reqwest::header::ACCEPT;
@@ -13,6 +15,7 @@ use session_api::{
     SessionStatus, StatusQuery, UID_HEADER, routes,
 };
 
+use self::eviction::Evicted;
 use crate::directory::PodEndpoint;
 
 /// Longest wait for a connection.
@@ -36,6 +39,9 @@ pub enum PodError {
     /// No connection: nothing was sent.
     #[error("the session's process cannot be reached: {0}")]
     Unreachable(reqwest::Error),
+    /// The last connection was not answered at all, so none is tried for a moment: nothing was sent.
+    #[error("the session's process was not to be reached a moment ago")]
+    Evicted,
     /// Sent, but not answered: it may have been carried out.
     #[error("the session's process did not answer: {0}")]
     NoAnswer(reqwest::Error),
@@ -59,6 +65,7 @@ pub enum PodError {
 #[derive(Debug, Clone)]
 pub struct PodClient {
     http: reqwest::Client,
+    evicted: Evicted,
 }
 
 impl PodClient {
@@ -68,7 +75,7 @@ impl PodClient {
         let _already = rustls::crypto::ring::default_provider().install_default();
         let http =
             reqwest::Client::builder().no_proxy().connect_timeout(DIAL).pool_idle_timeout(IDLE).build()?;
-        Ok(Self { http })
+        Ok(Self { http, evicted: Evicted::default() })
     }
 
     /// How the session is; with `since` and `wait` a long poll.
@@ -134,7 +141,14 @@ impl PodClient {
 
     /// The head of a good answer.
     async fn answer(&self, pod: &PodEndpoint, request: RequestBuilder) -> Result<Response, PodError> {
-        let response = dial(request).await?;
+        if self.evicted.holds(pod) {
+            return Err(PodError::Evicted);
+        }
+        let response = dial(request).await.inspect_err(|error| {
+            if matches!(error, PodError::Unreachable(why) if why.is_timeout()) {
+                self.evicted.add(pod);
+            }
+        })?;
         let uid = response.headers().get(UID_HEADER).map(reqwest::header::HeaderValue::as_bytes);
         if uid != Some(pod.uid.as_bytes()) || response.status() == reqwest::StatusCode::UNAUTHORIZED {
             return Err(PodError::WrongSession);
@@ -151,18 +165,21 @@ impl PodClient {
     }
 }
 
-/// Sends a request; opening the connection is tried a few times.
+/// Sends a request; opening the connection is tried a few times if it is refused: a process that has just started may not
+/// listen yet. One that is not answered at all is not worth the wait: its node is gone, or its address is nobody's.
 async fn dial(request: RequestBuilder) -> Result<Response, PodError> {
     for wait in DIAL_AGAIN {
         let Some(again) = request.try_clone() else { break };
         match again.send().await {
-            Err(error) if error.is_connect() => tokio::time::sleep(wait).await,
-            result => return result.map_err(PodError::NoAnswer),
+            Err(error) if error.is_connect() && !error.is_timeout() => tokio::time::sleep(wait).await,
+            result => return result.map_err(unanswered),
         }
     }
-    request.send().await.map_err(|error| {
-        if error.is_connect() { PodError::Unreachable(error) } else { PodError::NoAnswer(error) }
-    })
+    request.send().await.map_err(unanswered)
+}
+
+fn unanswered(error: reqwest::Error) -> PodError {
+    if error.is_connect() { PodError::Unreachable(error) } else { PodError::NoAnswer(error) }
 }
 
 async fn read(mut response: Response) -> Result<Vec<u8>, PodError> {

@@ -82,6 +82,7 @@ fn caller(keys: &KeyRing, headers: &HeaderMap, auth: Auth) -> Option<Caller> {
 
 /// Lets a client join and leave rooms.
 fn welcome(socket: &SocketRef, state: AppState, caller: Arc<Caller>) {
+    socket.extensions.insert(Arc::clone(&caller));
     state.metrics.socket(true);
     let metrics = Arc::clone(&state.metrics);
     socket.on_disconnect(async move || metrics.socket(false));
@@ -135,6 +136,20 @@ fn acknowledge(ack: AckSender, outcome: Result<&str, &ApiError>) {
 
 fn envelope(body: &ErrorBody) -> Value {
     serde_json::to_value(body).unwrap_or_default()
+}
+
+/// Closes the connections of keys that hold no longer. Ends when the server is closed.
+pub async fn revoke(io: SocketIo, keys: KeyRing) {
+    let mut changes = keys.changes();
+    while changes.changed().await.is_ok() {
+        let Some(everybody) = io.of("/") else { return };
+        for socket in everybody.sockets() {
+            let caller = socket.extensions.get::<Arc<Caller>>();
+            if caller.is_none_or(|caller| !keys.holds(&caller)) {
+                let _gone = socket.disconnect();
+            }
+        }
+    }
 }
 
 /// Tells the rooms what the monitor tells. Ends with the monitor, or when the server is closed.

@@ -4,6 +4,7 @@
 
 use kube::Error;
 use kube::core::Status;
+use kube::runtime::watcher;
 
 /// What stands between the gateway and the API server.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,30 +40,32 @@ pub enum Trouble {
 
 impl From<Error> for Trouble {
     fn from(error: Error) -> Self {
+        Self::of(&error)
+    }
+}
+
+impl From<&watcher::Error> for Trouble {
+    fn from(error: &watcher::Error) -> Self {
         match error {
-            Error::Api(status) => status_trouble(&status),
-            Error::SerdeError(_) => Self::Away("its answer is not understood".to_owned()),
-            Error::Auth(_) => Self::Unauthorized,
-            other => Self::Away(plain(&other)),
+            watcher::Error::InitialListFailed(inner)
+            | watcher::Error::WatchStartFailed(inner)
+            | watcher::Error::WatchFailed(inner) => Self::of(inner),
+            watcher::Error::WatchError(status) => status_trouble(status),
+            watcher::Error::NoResourceVersion => Self::Away("its list has no version".to_owned()),
         }
     }
 }
 
-impl From<&kube::runtime::watcher::Error> for Trouble {
-    fn from(error: &kube::runtime::watcher::Error) -> Self {
-        use kube::runtime::watcher::Error as Watch;
-        match error {
-            Watch::InitialListFailed(inner) | Watch::WatchStartFailed(inner) | Watch::WatchFailed(inner) => {
-                match inner {
-                    Error::Api(status) => status_trouble(status),
-                    Error::SerdeError(_) => Self::Away("its answer is not understood".to_owned()),
-                    Error::Auth(_) => Self::Unauthorized,
-                    other => Self::Away(plain(other)),
-                }
-            }
-            Watch::WatchError(status) => status_trouble(status),
-            Watch::NoResourceVersion => Self::Away("its list has no version".to_owned()),
+impl Trouble {
+    fn of(error: &Error) -> Self {
+        if let Error::Api(status) = error {
+            return status_trouble(status);
         }
+        if matches!(error, Error::Auth(_)) {
+            return Self::Unauthorized;
+        }
+        let parsed = matches!(error, Error::SerdeError(_));
+        Self::Away(if parsed { "its answer is not understood".to_owned() } else { plain(error) })
     }
 }
 
@@ -72,6 +75,8 @@ fn status_trouble(status: &Status) -> Trouble {
         401 => Trouble::Unauthorized,
         // RBAC names the verb; quota and admission do not.
         403 if status.message.contains("\" cannot ") => Trouble::Forbidden(denied(&status.message)),
+        // A patch names the UID it is meant for: this is another object of that name.
+        422 if status.message.contains("metadata.uid") => Trouble::Conflict,
         403 | 400 | 413 | 422 => Trouble::Refused(message()),
         404 if status.details.as_ref().is_none_or(|details| details.name.is_empty()) => Trouble::NoSuchKind,
         404 => Trouble::NotFound,
@@ -116,6 +121,8 @@ mod tests {
         let quota = "whatsappsessions.warest.io \"a\" is forbidden: exceeded quota: q, requested: 1, used: 1, limited: 1";
         assert_eq!(status(403, "Forbidden", quota, "a"), Trouble::Refused(quota.to_owned()));
         assert!(matches!(status(422, "Invalid", "spec.x: no", "a"), Trouble::Refused(_)));
+        let another = "WhatsAppSession.warest.io \"a\" is invalid: metadata.uid: Invalid value: \"u\": field is immutable";
+        assert_eq!(status(422, "Invalid", another, "a"), Trouble::Conflict);
         assert_eq!(status(409, "AlreadyExists", "", "a"), Trouble::AlreadyExists);
         assert_eq!(status(409, "Conflict", "", "a"), Trouble::Conflict);
         assert_eq!(status(404, "NotFound", "", "a"), Trouble::NotFound);

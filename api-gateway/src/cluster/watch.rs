@@ -46,8 +46,9 @@ pub struct Source<K> {
 impl<K> Source<K> {
     /// All objects with these labels (none: all).
     pub fn labelled(api: Api<K>, labels: Option<&str>, line: Line) -> Self {
-        let config = watcher::Config::default().timeout(TIMEOUT);
-        Self { api, config: labels.map_or(config.clone(), |labels| config.labels(labels)), line }
+        let mut config = watcher::Config::default().timeout(TIMEOUT);
+        config.label_selector = labels.map(str::to_owned);
+        Self { api, config, line }
     }
 
     /// The one object of this name.

@@ -50,7 +50,8 @@ pub async fn keep(cluster: Cluster, name: String, fresh: Option<String>, ring: K
 }
 
 fn read(secret: Secret) -> Result<super::Keys, String> {
-    let text = secret.data.and_then(|mut data| data.remove(KEYS)).ok_or(format!("it has no {KEYS}"))?;
+    let text =
+        secret.data.and_then(|mut data| data.remove(KEYS)).ok_or_else(|| format!("it has no {KEYS}"))?;
     let text = String::from_utf8(text.0).map_err(|_| format!("{KEYS} is no text"))?;
     file::parse(&text).map_err(|error| format!("{KEYS}: {error}"))
 }

@@ -32,7 +32,10 @@ impl Monitor {
     async fn poll_once(&self, id: &SessionName, pod: &PodEndpoint) {
         let mut wait = AGAIN.0;
         loop {
-            match self.pods.status(pod, StatusQuery::default()).await {
+            let turn = self.first_calls.acquire().await;
+            let answer = self.pods.status(pod, StatusQuery::default()).await;
+            drop(turn);
+            match answer {
                 Ok(status) => return self.hear(id, status).await,
                 Err(error) => wait = self.missed(id, pod, &error, wait).await,
             }

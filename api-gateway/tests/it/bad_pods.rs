@@ -1,14 +1,16 @@
 //! Session processes that misbehave: another session answers, none answers, one hangs up, one refuses.
 
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
-use api_gateway::directory::SessionRecord;
+use api_gateway::directory::{PodEndpoint, SessionRecord};
+use api_gateway::pod_client::{PodClient, PodError};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
-use session_api::{SessionState, SessionStatus, UID_HEADER, routes};
+use session_api::{SessionState, SessionStatus, StatusQuery, UID_HEADER, routes};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 
@@ -123,4 +125,36 @@ async fn a_process_that_hangs_up_leaves_the_outcome_open() {
     let body = rig.post("/api/messages/text", text()).await.error(504, "outcome_unknown");
     assert_eq!(body["sessionId"], "shop");
     rig.get("/api/sessions/shop/events").await.error(503, "session_unavailable");
+}
+
+#[tokio::test]
+async fn a_connection_that_is_not_answered_holds_the_route_back_for_a_moment() {
+    // A listener that accepts nobody and whose queue is full: connections are neither taken nor refused.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut queue = Vec::new();
+    let full = async {
+        loop {
+            let dial =
+                tokio::time::timeout(Duration::from_millis(300), tokio::net::TcpStream::connect(address));
+            let Ok(taken) = dial.await else { return };
+            queue.push(taken.unwrap());
+        }
+    };
+    full.await;
+    let pods = PodClient::new().unwrap();
+    let pod =
+        |uid: &str| PodEndpoint { address: address.to_string(), uid: uid.to_owned(), token: "t".to_owned() };
+    let begun = Instant::now();
+    let first = pods.status(&pod("u-1"), StatusQuery::default()).await.unwrap_err();
+    assert!(matches!(first, PodError::Unreachable(_)), "{first}");
+    assert!(begun.elapsed() < Duration::from_secs(4), "it is dialled once: {:?}", begun.elapsed());
+    let begun = Instant::now();
+    let second = pods.status(&pod("u-1"), StatusQuery::default()).await.unwrap_err();
+    assert!(matches!(second, PodError::Evicted), "{second}");
+    assert!(begun.elapsed() < Duration::from_secs(1), "it does not wait");
+    let other = pods.status(&pod("u-2"), StatusQuery::default()).await.unwrap_err();
+    assert!(matches!(other, PodError::Unreachable(_)), "another session's route is its own: {other}");
 }

@@ -9,7 +9,7 @@ use crds::WhatsAppSession;
 use crds::conditions::{READY, SUSPENDED};
 use crds::names::{CONTAINER, OWNER, SESSION_PORT, SESSION_PORT_NAME};
 use crds::spec::OperatingMode;
-use k8s_openapi::api::core::v1::{ContainerStateRunning, Pod};
+use k8s_openapi::api::core::v1::{ContainerStateRunning, Pod, PodSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, OwnerReference, Time};
 
 use crate::session_name::SessionName;
@@ -153,12 +153,7 @@ impl PodFacts {
     pub fn read(pod: Pod) -> Self {
         let Pod { metadata, spec, status } = pod;
         let status = status.unwrap_or_default();
-        let port = spec.iter().flat_map(|spec| &spec.containers).find(|one| one.name == CONTAINER);
-        let port = port.and_then(|container| container.ports.as_ref()).into_iter().flatten();
-        let port = port
-            .filter(|port| port.name.as_deref() == Some(SESSION_PORT_NAME))
-            .map(|port| port.container_port);
-        let port = port.last().unwrap_or(SESSION_PORT);
+        let port = spec.as_ref().map_or(SESSION_PORT, port);
         let container =
             status.container_statuses.as_ref().into_iter().flatten().find(|one| one.name == CONTAINER);
         let running = container.and_then(|container| container.state.as_ref()?.running.as_ref());
@@ -177,6 +172,14 @@ impl PodFacts {
             place: (metadata.namespace.unwrap_or_default(), metadata.name.unwrap_or_default()),
         }
     }
+}
+
+/// The port that the session program listens on.
+fn port(spec: &PodSpec) -> i32 {
+    let container = spec.containers.iter().find(|one| one.name == CONTAINER);
+    let mut ports = container.and_then(|container| container.ports.as_ref()).into_iter().flatten();
+    let named = ports.find(|port| port.name.as_deref() == Some(SESSION_PORT_NAME));
+    named.map_or(SESSION_PORT, |port| port.container_port)
 }
 
 /// UID of the session that controls an object.

@@ -36,33 +36,33 @@ pub fn resource(new: &NewSession, owner: &str) -> Value {
 
 /// Lets an existing session run, with the fields that are given.
 pub fn take_up(new: &NewSession, uid: &str) -> Value {
-    patch(uid, wanted(new))
+    patch(uid, &wanted(new))
 }
 
 /// Lets a session run.
 pub fn resume(uid: &str) -> Value {
-    patch(uid, json!({"operatingMode": "Running"}))
+    patch(uid, &json!({"operatingMode": "Running"}))
 }
 
 /// Suspends a session.
 pub fn suspend(uid: &str) -> Value {
-    patch(uid, json!({"operatingMode": "Suspended"}))
+    patch(uid, &json!({"operatingMode": "Suspended"}))
 }
 
 /// Asks for a new pod. `moment` is another one than before.
 pub fn restart(uid: &str, moment: &str) -> Value {
     let metadata = json!({"annotations": {RESTARTED_AT: moment}});
-    patch(uid, json!({"operatingMode": "Running", "podMetadata": metadata}))
+    patch(uid, &json!({"operatingMode": "Running", "podMetadata": metadata}))
 }
 
 /// Suspends a session and throws its volume away. `token` is another one than before.
 pub fn wipe(uid: &str, token: &str) -> Value {
-    patch(uid, json!({"operatingMode": "Suspended", "volumeResetToken": token}))
+    patch(uid, &json!({"operatingMode": "Suspended", "volumeResetToken": token}))
 }
 
 /// The volume goes with the session.
 pub fn give_up_volume(uid: &str) -> Value {
-    patch(uid, json!({"retentionPolicy": "Delete"}))
+    patch(uid, &json!({"retentionPolicy": "Delete"}))
 }
 
 /// The Secret with a webhook's key, owned by the session.
@@ -80,7 +80,7 @@ pub fn webhook_secret(id: &SessionName, uid: &str, secret: &str) -> Value {
     })
 }
 
-fn patch(uid: &str, spec: Value) -> Value {
+fn patch(uid: &str, spec: &Value) -> Value {
     json!({"metadata": {"uid": uid}, "spec": spec})
 }
 
