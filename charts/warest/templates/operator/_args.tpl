@@ -2,7 +2,6 @@
 {{- define "warest.operator.args" -}}
 {{- $own := .Values.operator -}}
 {{- $session := .Values.session -}}
-- {{ printf "--listen=%s:8080" (include "warest.listen" .) | quote }}
 - --lease-name={{ include "warest.operator.fullname" . }}
 - --lease-duration-seconds={{ int $own.leaderElection.leaseDurationSeconds }}
 - --lease-renew-deadline-seconds={{ int $own.leaderElection.renewDeadlineSeconds }}
