@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use crate::config::{self, Config, TokenSource, check_token};
-use crate::http::{App, Token, router};
+use crate::http::{App, Bounds, Token, router, serve};
 use crate::metrics::Metrics;
 use crate::session::state::{Found, State};
 use crate::session::{Cooldowns, Identity, Runner, SessionHandle, Setup, asked_cooldown, now_ms};
@@ -97,12 +97,15 @@ pub(crate) async fn run(parts: Parts, stop: oneshot::Receiver<&'static str>) -> 
     let (runner, session) = Runner::new(setup, &opened.state);
     let app = App::new(session.clone(), store, metrics, token, &config.session_uid);
     let (finish, finished) = oneshot::channel::<()>();
-    let server = axum::serve(listener_announced(listener, config.address_file.as_deref())?, router(app))
-        .with_graceful_shutdown(async {
+    let listener = listener_announced(listener, config.address_file.as_deref())?;
+    let uid = config.session_uid.clone();
+    let server = tokio::spawn(async move {
+        let stop = async {
             // Sent or dropped, it is time.
             let _time = finished.await;
-        });
-    let server = tokio::spawn(server.into_future());
+        };
+        serve(listener, router(app), Bounds::default(), &uid, stop).await;
+    });
     let watch = tokio::spawn(stop_when_asked(stop, session));
     runner.run(opened.state).await;
     watch.abort();
@@ -177,6 +180,7 @@ fn engine(config: &Config, tls: Arc<rustls::ClientConfig>, metrics: Arc<Metrics>
         url: config.whatsapp_url.clone(),
         tls,
         proxy: config.proxy.clone(),
+        no_proxy: config.no_proxy.clone(),
         device_name: config.device_name.clone(),
         client_version: config.client_version,
         auto_reply: Arc::new(AtomicBool::new(config.auto_reply)),

@@ -66,6 +66,9 @@ pub(crate) struct Flags {
     /// Proxy for everything that leaves (`http://`, `https://` or `socks5://`, with `user:password@`).
     #[arg(long, env = "HTTPS_PROXY", hide_env_values = true)]
     pub proxy: Option<String>,
+    /// Hosts that are reached without the proxy: names with all below them, addresses and networks, or `*`, separated by commas.
+    #[arg(long, env = "NO_PROXY", default_value = "", hide_default_value = true)]
+    pub no_proxy: String,
     /// What the phone shows under "Linked devices".
     #[arg(long, env = "WAREST_DEVICE_NAME", default_value = "WARest")]
     pub device_name: String,
@@ -113,6 +116,8 @@ pub(crate) struct Config {
     pub extra_ca: Option<PathBuf>,
     /// Proxy for everything.
     pub proxy: Option<Url>,
+    /// Hosts that are reached without it.
+    pub no_proxy: String,
     /// Name of the device on the phone.
     pub device_name: String,
     /// Default of the policy's `autoReply`.
@@ -222,6 +227,7 @@ pub(crate) fn validate(flags: Flags, simulator_build: bool) -> Result<Config, Co
         listen: flags.listen,
         address_file: flags.address_file,
         extra_ca: flags.extra_ca.filter(|path| !path.as_os_str().is_empty()),
+        no_proxy: flags.no_proxy,
         device_name: flags.device_name,
         auto_reply: flags.auto_reply,
         exit_on_stdin_eof: flags.exit_on_stdin_eof,

@@ -27,10 +27,12 @@ mod events;
 mod messages;
 mod pairing;
 mod probes;
+mod serve;
 mod status;
 
 pub(crate) use auth::Token;
 pub(crate) use error::ApiError;
+pub(crate) use serve::{Bounds, serve};
 
 /// Largest body: the longest text, every character escaped, and room for the rest.
 const MAX_BODY: usize = 512 * 1024;

@@ -14,6 +14,7 @@ fn flags(change: impl FnOnce(&mut Flags)) -> Flags {
         whatsapp_url: Some("ws://127.0.0.1:1/ws/chat".into()),
         extra_ca: None,
         proxy: None,
+        no_proxy: String::new(),
         device_name: "WARest".into(),
         auto_reply: false,
         client_version: None,

@@ -1,5 +1,7 @@
 //! Reads a JSON body or a query; what is wrong with it is answered with the path of the field.
 
+use std::time::Duration;
+
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, FailedToBufferBody, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
@@ -10,6 +12,9 @@ use session_api::InvalidRecipient;
 
 use super::ApiError;
 
+/// How long a body may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// A JSON body.
 pub(super) struct Body<T>(pub(super) T);
 
@@ -17,9 +22,16 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| unread(&rejection))?;
+        let reading = Bytes::from_request(request, state);
+        let bytes = tokio::time::timeout(PATIENCE, reading).await.map_err(|_| too_slow())?;
+        let bytes = bytes.map_err(|rejection| unread(&rejection))?;
         read(&bytes).map(Self)
     }
+}
+
+fn too_slow() -> ApiError {
+    let message = format!("the body did not arrive within {} seconds", PATIENCE.as_secs());
+    ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", message)
 }
 
 fn unread(rejection: &BytesRejection) -> ApiError {

@@ -52,6 +52,7 @@ impl Rig {
             url: "ws://127.0.0.1:9/ws/chat".parse().unwrap(),
             tls: client_config(None).unwrap(),
             proxy: None,
+            no_proxy: String::new(),
             device_name: "test".into(),
             client_version: Some((2, 3000, 1)),
             auto_reply: Arc::new(AtomicBool::new(false)),

@@ -28,11 +28,14 @@ impl Runner {
         let mut commit = Commit::default();
         let mut rest = Vec::new();
         for effect in effects {
-            match effect {
-                Effect::Write(write) => commit.writes.push(write),
-                Effect::Record(write) => self.records.add(write, now),
-                Effect::Accept(ticket) => self.accept(ticket, &mut commit),
-                other => rest.push(other),
+            if let Effect::Write(write) = effect {
+                commit.writes.push(write);
+            } else if let Effect::Record(write) = effect {
+                self.records.add(write, now);
+            } else if let Effect::Accept(ticket) = effect {
+                self.accept(ticket, &mut commit);
+            } else {
+                rest.push(effect);
             }
         }
         let ends = rest.contains(&Effect::Exit);
@@ -110,7 +113,7 @@ impl Runner {
             Effect::Logout(ticket) => self.log_out(ticket),
             Effect::RequestCode { ticket, phone } => self.request_code(ticket, phone),
             Effect::Wipe => self.wipe(),
-            Effect::Transmit { generation, ids } => self.transmit(generation, ids),
+            Effect::Transmit { generation, ids, behind } => self.transmit(generation, ids, behind),
             Effect::Answer(ticket, result) => self.answer(ticket, result),
             Effect::Resolve { id, outcome } => self.resolve(&id, &outcome),
             Effect::Announce(event) => self.announce(event),
@@ -212,12 +215,17 @@ impl Runner {
         });
     }
 
-    fn transmit(&mut self, generation: u64, ids: Vec<String>) {
+    fn transmit(&mut self, generation: u64, ids: Vec<String>, behind: bool) {
         let (Some(engine), Some(store)) = (self.engine.clone(), self.setup.store.clone()) else { return };
         let (to_self, metrics) = (self.to_self.clone(), Arc::clone(&self.setup.metrics));
         let kept: Vec<_> = ids.into_iter().map(|id| (self.fresh.take(&id), id)).collect();
+        let (done, all_written) = oneshot::channel();
+        let before = self.last_batch.replace(all_written).filter(|_| behind);
         tokio::spawn(async move {
-            let mut written = true;
+            let mut written = match before {
+                Some(before) => before.await.unwrap_or(false),
+                None => true,
+            };
             for (fresh, id) in kept {
                 let result = match fresh {
                     _ if !written => Transmission::Held,
@@ -229,6 +237,8 @@ impl Runner {
                 let signal = Signal::Transmitted { id, result };
                 let _stopped = to_self.send(Input::Engine { generation, signal });
             }
+            // Nobody may stand behind it.
+            let _last = done.send(written);
         });
     }
 

@@ -1,7 +1,7 @@
 //! The queue of sends: which message may go out now, what an acknowledgement or its absence means, when to give up. Pure.
 //!
-//! Messages are written one at a time and in order: a few are handed over together, and when one of them cannot be written
-//! those behind it come back untried. A few may wait for their acknowledgement together. A message that waits for its next
+//! Messages are written one at a time and in order: a few are handed over ahead, and when one of them cannot be written those
+//! behind it come back untried, before anything else goes out. A few may wait for their acknowledgement together. A message that waits for its next
 //! try holds back only messages to the same recipient.
 
 use std::collections::{HashSet, VecDeque};
@@ -23,6 +23,8 @@ const MAX_BACKOFF_MS: u64 = 60_000;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Outbox {
     entries: VecDeque<Entry>,
+    /// One could not be written: nothing goes out until those behind it have come back.
+    stalled: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +67,7 @@ impl Outbox {
     pub(crate) fn load(queued: Vec<Queued>) -> Self {
         let entry =
             |q: Queued| Entry { id: q.id, to: q.to, attempts: q.attempts, stage: Stage::Waiting { from: 0 } };
-        Self { entries: queued.into_iter().map(entry).collect() }
+        Self { entries: queued.into_iter().map(entry).collect(), stalled: false }
     }
 
     /// Messages that WhatsApp has not acknowledged.
@@ -86,9 +88,12 @@ impl Outbox {
         self.entries.iter().any(|entry| entry.id == id)
     }
 
-    /// Takes the messages that may go out now, at most so many, in the order in which they are to be written.
+    /// Takes the messages that may go out now, in the order in which they are to be written, so that at most so many are
+    /// being written.
     pub(crate) fn start(&mut self, most: usize, now: u64) -> Vec<String> {
-        let places: Vec<usize> = self.ready(now).take(most.min(self.room())).collect();
+        let room = self.room(most);
+        self.stalled &= self.is_writing();
+        let places: Vec<usize> = self.ready(now).take(room).collect();
         let start = |place: usize| {
             let entry = self.entries.get_mut(place)?;
             entry.stage = Stage::Writing;
@@ -97,14 +102,25 @@ impl Outbox {
         places.into_iter().filter_map(start).collect()
     }
 
-    /// How many messages may be started: none while one is being written.
-    fn room(&self) -> usize {
-        let count =
-            |stage: fn(&Stage) -> bool| self.entries.iter().filter(|e| stage(&e.stage)).take(WINDOW).count();
-        if count(|stage| *stage == Stage::Writing) > 0 {
+    /// Whether messages are being written.
+    pub(crate) fn is_writing(&self) -> bool {
+        self.entries.iter().any(|entry| entry.stage == Stage::Writing)
+    }
+
+    /// How many messages may be started so that at most `most` are being written.
+    fn room(&self, most: usize) -> usize {
+        let (mut writing, mut written) = (0, 0);
+        for entry in &self.entries {
+            match entry.stage {
+                Stage::Writing => writing += 1,
+                Stage::Written { .. } => written += 1,
+                Stage::Waiting { .. } => {}
+            }
+        }
+        if self.stalled && writing > 0 {
             return 0;
         }
-        WINDOW - count(|stage| matches!(stage, Stage::Written { .. }))
+        most.saturating_sub(writing).min(WINDOW.saturating_sub(writing + written))
     }
 
     /// Places of the messages that nothing holds back, oldest first.
@@ -150,6 +166,7 @@ impl Outbox {
 
     /// The connection went before the message was written: that was no try.
     pub(crate) fn put_back(&mut self, id: &str) {
+        self.stalled = true;
         if let Some(entry) = self.find(id) {
             entry.stage = Stage::Waiting { from: 0 };
         }
@@ -157,6 +174,7 @@ impl Outbox {
 
     /// The connection is new: what was not acknowledged goes out again, with the same id.
     pub(crate) fn put_all_back(&mut self) {
+        self.stalled = false;
         for entry in &mut self.entries {
             if matches!(entry.stage, Stage::Written { .. } | Stage::Writing) {
                 entry.stage = Stage::Waiting { from: 0 };
@@ -166,6 +184,7 @@ impl Outbox {
 
     /// A try failed.
     pub(crate) fn failed(&mut self, id: &str, now: u64) -> Option<Verdict> {
+        self.stalled |= self.find(id)?.stage == Stage::Writing;
         let entry = self.find(id)?;
         entry.attempts += 1;
         let attempts = entry.attempts;
@@ -185,9 +204,9 @@ impl Outbox {
         ids.iter().filter_map(|id| self.failed(id, now)).collect()
     }
 
-    /// When something is to be done next.
-    pub(crate) fn wake_at(&self, now: u64) -> Option<u64> {
-        let next = if self.room() > 0 { self.next_try() } else { None };
+    /// When something is to be done next, if at most so many are to be written at a time.
+    pub(crate) fn wake_at(&self, most: usize, now: u64) -> Option<u64> {
+        let next = if self.room(most) > 0 { self.next_try() } else { None };
         if next.is_some_and(|at| at <= now) {
             return Some(now);
         }
@@ -259,6 +278,27 @@ mod tests {
     }
 
     #[test]
+    fn the_next_ones_are_handed_over_while_the_first_are_being_written() {
+        let mut outbox = outbox(&[("1", "a"), ("2", "b")]);
+        assert_eq!(outbox.start(3, 0), ["1", "2"]);
+        outbox.push("3".into(), "b".into());
+        outbox.push("4".into(), "a".into());
+        assert_eq!(outbox.wake_at(3, 0), Some(0));
+        assert_eq!(outbox.start(3, 0), ["3"], "three at a time");
+        assert!(outbox.is_writing());
+        // The first cannot be written: those behind it come back before anything else goes out.
+        outbox.failed("1", 0);
+        outbox.push("5".into(), "b".into());
+        assert_eq!((outbox.start(3, 0), outbox.wake_at(3, 0)), (Vec::new(), None));
+        outbox.put_back("2");
+        assert_eq!(outbox.start(3, 0), NONE, "the third is still to come");
+        outbox.put_back("3");
+        assert_eq!(outbox.start(3, 0), ["2", "3", "5"]);
+        outbox.written("2", 0);
+        assert_eq!(outbox.start(3, 1_000), ["1"], "nothing is held any more");
+    }
+
+    #[test]
     fn only_so_many_wait_for_an_acknowledgement() {
         let ids: Vec<String> = (0..=WINDOW).map(|n| n.to_string()).collect();
         let messages: Vec<(&str, &str)> = ids.iter().map(|id| (id.as_str(), id.as_str())).collect();
@@ -281,7 +321,7 @@ mod tests {
         outbox.written("3", 0);
         outbox.settle("3");
         assert_eq!(outbox.start(1, 999), NONE);
-        assert_eq!(outbox.wake_at(0), Some(1_000));
+        assert_eq!(outbox.wake_at(1, 0), Some(1_000));
         assert_eq!(outbox.start(1, 1_000).first().map(String::as_str), Some("1"));
         outbox.written("1", 1_000);
         assert_eq!(outbox.start(1, 1_000).first().map(String::as_str), Some("2"));
@@ -295,9 +335,9 @@ mod tests {
             assert_eq!(outbox.start(1, now).first().map(String::as_str), Some("1"), "attempt {attempt}");
             outbox.written("1", now);
             assert_eq!(outbox.expire(now + ACK_TIMEOUT_MS - 1), []);
-            now = outbox.wake_at(now).unwrap();
+            now = outbox.wake_at(1, now).unwrap();
             assert_eq!(outbox.expire(now), [Verdict::Again { id: "1".into(), attempts: attempt }]);
-            now = outbox.wake_at(now).unwrap();
+            now = outbox.wake_at(1, now).unwrap();
         }
         outbox.start(1, now);
         outbox.written("1", now);

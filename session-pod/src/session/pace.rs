@@ -2,6 +2,8 @@
 
 use session_api::SessionPolicy;
 
+use super::outbox::BURST;
+
 /// Longest pace and jitter that a policy may ask for: ten minutes each.
 pub(crate) const MAX_PACE_MS: u64 = 600_000;
 
@@ -10,6 +12,12 @@ pub(crate) fn gap(policy: &SessionPolicy, roll: u32) -> u64 {
     let pace = policy.pace_ms.unwrap_or(0).min(MAX_PACE_MS);
     let jitter = policy.jitter_ms.unwrap_or(0).min(MAX_PACE_MS);
     pace + jitter * u64::from(roll.min(999)) / 999
+}
+
+/// How many messages may be handed over ahead: one by one when a pace is asked for.
+pub(crate) fn ahead(policy: &SessionPolicy) -> usize {
+    let paced = policy.pace_ms.unwrap_or(0) > 0 || policy.jitter_ms.unwrap_or(0) > 0;
+    if paced { 1 } else { BURST }
 }
 
 #[cfg(test)]

@@ -61,6 +61,8 @@ pub(crate) struct Runner {
     pub(super) waiting: HashMap<String, Vec<oneshot::Sender<Outcome>>>,
     pub(super) records: Records,
     pub(super) fresh: Fresh,
+    /// Whether everything that was handed over last was written, once that is known.
+    pub(super) last_batch: Option<oneshot::Receiver<bool>>,
     pub(super) done: bool,
     inbox: mpsc::Receiver<Letter>,
     signals: mpsc::UnboundedReceiver<Input>,
@@ -102,6 +104,7 @@ impl Runner {
             waiting: HashMap::new(),
             records: Records::default(),
             fresh: Fresh::default(),
+            last_batch: None,
             done: false,
             inbox,
             signals,

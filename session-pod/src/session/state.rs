@@ -6,7 +6,7 @@ use session_api::{Account, ConfigPush, EventData, QrCode, Reason, SessionState};
 
 use super::cooldown::{self, Cooldowns};
 use super::disconnect::{Ending, restart_pause};
-use super::outbox::{BURST, Outbox, Verdict};
+use super::outbox::{Outbox, Verdict};
 use super::pairing::{self, Codes};
 pub(crate) use super::vocabulary::{Ask, Effect, Found, Input, Outcome, Refusal, Signal, Transmission};
 use super::{input, pace};
@@ -133,7 +133,9 @@ impl State {
     /// When the state is to be looked at again without an input.
     pub(crate) fn wake_at(&self, now: u64) -> Option<u64> {
         let sends = (self.connected && self.storage == Storage::Writable)
-            .then(|| self.outbox.wake_at(now).map(|at| at.max(self.send_at)))
+            .then(|| {
+                self.outbox.wake_at(pace::ahead(&self.config.policy), now).map(|at| at.max(self.send_at))
+            })
             .flatten();
         let start = (self.wants_engine() && self.engine == Engine::Off).then_some(self.start_at);
         let stop = self.stop_at.filter(|_| !self.drained);
@@ -304,11 +306,11 @@ impl State {
         let overdue = self.outbox.expire(now.ms);
         let mut effects: Vec<Effect> = overdue.into_iter().flat_map(|verdict| self.judge(verdict)).collect();
         if self.send_at <= now.ms {
-            let gap = pace::gap(&self.config.policy, now.roll);
-            let ids = self.outbox.start(if gap == 0 { BURST } else { 1 }, now.ms);
+            let behind = self.outbox.is_writing();
+            let ids = self.outbox.start(pace::ahead(&self.config.policy), now.ms);
             if !ids.is_empty() {
-                self.send_at = now.ms + gap;
-                effects.push(Effect::Transmit { generation, ids });
+                self.send_at = now.ms + pace::gap(&self.config.policy, now.roll);
+                effects.push(Effect::Transmit { generation, ids, behind });
             }
         }
         effects

@@ -208,6 +208,8 @@ pub(crate) enum Effect {
         generation: u64,
         /// Which messages.
         ids: Vec<String>,
+        /// Those that were handed over before are still being written: these go behind them, and are held with them.
+        behind: bool,
     },
     /// Answer.
     Answer(u64, Result<(), Refusal>),

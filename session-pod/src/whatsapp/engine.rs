@@ -23,6 +23,7 @@ use whatsapp_rust::waproto::whatsapp::device_props::PlatformType;
 use super::durability::CommitInbound;
 use super::events;
 use super::http_client::BoundedHttp;
+use super::proxy::Route;
 use super::transport::Dialer;
 use crate::config::ClientVersion;
 use crate::metrics::Metrics;
@@ -50,6 +51,8 @@ pub(crate) struct EngineConfig {
     pub tls: Arc<ClientConfig>,
     /// Proxy.
     pub proxy: Option<Url>,
+    /// Hosts that are reached without it, as `NO_PROXY` lists them.
+    pub no_proxy: String,
     /// Name of the device on the phone.
     pub device_name: String,
     /// Pinned client version.
@@ -238,11 +241,12 @@ async fn build(
         .await
         .map_err(|error| broken("open the credentials", &error))?;
     let live = Arc::new(AtomicBool::new(false));
+    let route = Route { proxy: config.proxy, direct: config.no_proxy };
     let dialer = Dialer {
         live: Arc::clone(&live),
         url: config.url,
         tls: Arc::clone(&config.tls),
-        proxy: config.proxy.clone(),
+        route: route.clone(),
         reporter: reporter.clone(),
     };
     let device =
@@ -256,7 +260,7 @@ async fn build(
     let builder = Bot::builder()
         .with_backend(backend)
         .with_transport_factory(dialer)
-        .with_http_client(BoundedHttp::new(config.tls, config.proxy))
+        .with_http_client(BoundedHttp::new(config.tls, route))
         .with_runtime(TokioRuntime)
         .with_device_props(device)
         .with_inbound_durability_hook(hook.clone())

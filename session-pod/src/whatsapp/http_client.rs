@@ -4,12 +4,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use reqwest::Method;
+use reqwest::{Method, NoProxy};
 use rustls::ClientConfig;
-use url::Url;
 use whatsapp_rust::anyhow::{self, Context as _, bail};
 use whatsapp_rust::async_trait;
 use whatsapp_rust::wacore::net::{HttpClient, HttpRequest, HttpResponse};
+
+use super::proxy::Route;
 
 /// Time to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -21,14 +22,14 @@ const MAX_BODY: usize = 128 << 20;
 /// Made when it is first used: an idle session with a pinned version never needs it.
 pub(super) struct BoundedHttp {
     tls: Arc<ClientConfig>,
-    proxy: Option<Url>,
+    route: Route,
     client: OnceLock<reqwest::Client>,
 }
 
 impl BoundedHttp {
     /// A client that has not been made yet.
-    pub(super) fn new(tls: Arc<ClientConfig>, proxy: Option<Url>) -> Self {
-        Self { tls, proxy, client: OnceLock::new() }
+    pub(super) fn new(tls: Arc<ClientConfig>, route: Route) -> Self {
+        Self { tls, route, client: OnceLock::new() }
     }
 
     fn client(&self) -> anyhow::Result<&reqwest::Client> {
@@ -42,8 +43,11 @@ impl BoundedHttp {
             .timeout(TIMEOUT)
             .pool_idle_timeout(Duration::from_secs(5))
             .redirect(reqwest::redirect::Policy::limited(3));
-        let builder = match &self.proxy {
-            Some(proxy) => builder.proxy(reqwest::Proxy::all(proxy.clone()).context("use the proxy")?),
+        let builder = match &self.route.proxy {
+            Some(proxy) => {
+                let proxy = reqwest::Proxy::all(proxy.clone()).context("use the proxy")?;
+                builder.proxy(proxy.no_proxy(NoProxy::from_string(&self.route.direct)))
+            }
             None => builder,
         };
         let client = builder.build().context("set the HTTP client up")?;

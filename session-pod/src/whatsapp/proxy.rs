@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use axum::http::Uri;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use hyper_util::client::proxy::matcher::Matcher;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -37,6 +39,26 @@ pub(super) enum DialError {
     ProxyRefuses { host: String, port: u16, answer: String },
     #[error("the SOCKS proxy refuses: {0}")]
     Socks(#[from] tokio_socks::Error),
+}
+
+/// The way out: straight, or through a proxy but to some hosts.
+#[derive(Clone, Default)]
+pub(super) struct Route {
+    /// The proxy.
+    pub(super) proxy: Option<Url>,
+    /// Hosts that are reached without it, as `NO_PROXY` lists them.
+    pub(super) direct: String,
+}
+
+impl Route {
+    /// The proxy on the way to this host, by the rule that the HTTP client goes by too.
+    pub(super) fn through(&self, host: &str) -> Option<&Url> {
+        // What the matcher would use as a proxy is of no interest: only whether it would use one.
+        let matcher = Matcher::builder().all("http://proxy").no(self.direct.as_str()).build();
+        let direct =
+            format!("https://{host}/").parse::<Uri>().is_ok_and(|uri| matcher.intercept(&uri).is_none());
+        self.proxy.as_ref().filter(|_| !direct)
+    }
 }
 
 /// Connects to the host, through the proxy if there is one. No TLS to the host yet.

@@ -13,7 +13,7 @@ use whatsapp_rust::transport::{Transport, TransportEvent, TransportFactory, from
 use whatsapp_rust::wacore::net::WHATSAPP_WEB_ORIGIN;
 
 use super::engine::Reporter;
-use super::proxy::{self, BoxStream, DialError};
+use super::proxy::{self, BoxStream, DialError, Route};
 use crate::session::state::{Signal, reason};
 
 /// Longest websocket message. WhatsApp's frames end at 2^24 bytes.
@@ -25,8 +25,8 @@ pub(super) struct Dialer {
     pub(super) url: Url,
     /// Roots.
     pub(super) tls: Arc<ClientConfig>,
-    /// Proxy.
-    pub(super) proxy: Option<Url>,
+    /// The way out.
+    pub(super) route: Route,
     /// Whether the client is past its offline queue: not on a new connection.
     pub(super) live: Arc<AtomicBool>,
     /// Who hears how it goes.
@@ -60,7 +60,7 @@ impl Dialer {
     async fn stream(&self) -> Result<BoxStream, OpenError> {
         let host = self.url.host_str().unwrap_or_default();
         let port = self.url.port_or_known_default().unwrap_or(443);
-        let stream = proxy::connect(host, port, self.proxy.as_ref(), &self.tls).await?;
+        let stream = proxy::connect(host, port, self.route.through(host), &self.tls).await?;
         if self.url.scheme() == "wss" {
             Ok(proxy::secure(stream, host, &self.tls).await?)
         } else {

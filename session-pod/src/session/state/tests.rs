@@ -108,6 +108,11 @@ fn send(id: &str, to: &str) -> Ask {
     Ask::Send { id: id.into(), to: to.into() }
 }
 
+fn transmit(generation: u64, ids: &[&str]) -> Effect {
+    let ids = ids.iter().map(|id| (*id).to_owned()).collect();
+    Effect::Transmit { generation, ids, behind: false }
+}
+
 fn start(generation: u64) -> Effect {
     Effect::StartEngine { generation, proxy: None }
 }
@@ -176,14 +181,14 @@ fn pairing_stops_when_told_and_starts_again() {
 #[test]
 fn passing_ends_reconnect_and_send_again_with_the_same_id() {
     let scene = Scene::open_with(&["m"]);
-    scene.does(&Effect::Transmit { generation: 1, ids: vec!["m".into()] });
+    scene.does(&transmit(1, &["m"]));
     let written = Signal::Transmitted { id: "m".into(), result: Transmission::Written };
     let scene = scene.hears(written).hears(Signal::Disconnected(reason("connection_lost", "")));
     scene.is(S::Reconnecting).because("connection_lost");
     let sent = scene.asks(send("x", "a@lid"));
     sent.does(&Effect::Accept(7));
     let scene = sent.hears(Signal::Connected(me()));
-    scene.is(S::Open).does(&Effect::Transmit { generation: 1, ids: vec!["m".into()] });
+    scene.is(S::Open).does(&transmit(1, &["m"]));
     let opened = |e: &Effect| matches!(e, Effect::Write(Write::Append(EventData::SessionOpen { .. })));
     assert!(!scene.effects.iter().any(opened), "it was open before");
 }

@@ -181,3 +181,25 @@ async fn through_a_socks_proxy_with_and_without_a_password() {
 fn escaped_passwords_are_read_back() {
     assert_eq!(percent_decoded("a%20b%zz%4"), "a b%zz%4");
 }
+
+#[test]
+fn listed_hosts_are_reached_without_the_proxy() {
+    let route = |direct: &str| Route {
+        proxy: Some("socks5://proxy:1080".parse().unwrap()),
+        direct: direct.to_owned(),
+    };
+    for (direct, host, straight) in [
+        ("", "web.whatsapp.com", false),
+        ("whatsapp.com", "web.whatsapp.com", true),
+        (".whatsapp.com, other", "WEB.whatsapp.com", true),
+        ("whatsapp.com", "notwhatsapp.com", false),
+        ("10.0.0.0/8,127.0.0.1", "127.0.0.1", true),
+        ("10.0.0.0/8", "10.1.2.3", true),
+        ("10.0.0.0/8", "11.1.2.3", false),
+        ("::1", "[::1]", true),
+        ("*", "anything", true),
+    ] {
+        assert_eq!(route(direct).through(host).is_none(), straight, "{direct:?} {host}");
+    }
+    assert!(Route::default().through("web.whatsapp.com").is_none(), "there is none");
+}

@@ -76,12 +76,12 @@ fn sends_keep_the_pace_of_the_policy() {
     assert_eq!(again.effects, [Effect::Answer(7, Ok(()))], "the same hash changes nothing");
     let stored = |id: &str| Input::Stored { id: id.into(), to: "a@lid".into() };
     let scene = again.after(0, stored("1"));
-    scene.does(&Effect::Transmit { generation: 1, ids: vec!["1".into()] });
+    scene.does(&transmit(1, &["1"]));
     let scene = scene.hears(Signal::Transmitted { id: "1".into(), result: Transmission::Written });
     let scene = scene.after(0, stored("2"));
     assert_eq!(scene.effects, []);
     assert_eq!(scene.state.wake_at(scene.now), Some(scene.now + 1_500));
-    scene.after(1_500, Input::Tick).does(&Effect::Transmit { generation: 1, ids: vec!["2".into()] });
+    scene.after(1_500, Input::Tick).does(&transmit(1, &["2"]));
 }
 
 #[test]
