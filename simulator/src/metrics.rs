@@ -77,6 +77,9 @@ impl super::world::World {
             ("simulator_devices_online", "gauge", "Logged-in devices.", self.online.len()),
             ("simulator_devices", "gauge", "Linked devices.", devices),
             ("simulator_phones", "gauge", "Phones.", phones),
+            ("simulator_groups", "gauge", "Groups.", self.groups.len()),
+            ("simulator_media_files", "gauge", "Files on the media server.", self.media.len()),
+            ("simulator_media_bytes", "gauge", "Bytes on the media server.", self.media.total()),
             ("simulator_queued_stanzas", "gauge", "Unacknowledged stanzas.", queued),
         ] {
             let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");

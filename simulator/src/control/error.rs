@@ -144,7 +144,9 @@ impl From<GroupError> for ApiError {
             GroupError::Subject | GroupError::Size => Self::bad_request(text),
             GroupError::NotMember(_) => Self::new(StatusCode::FORBIDDEN, "not_a_member", text),
             GroupError::NotAdmin(_) => Self::new(StatusCode::FORBIDDEN, "not_an_admin", text),
-            GroupError::AlreadyMember(_) | GroupError::Creator(_) => Self::conflict(text),
+            GroupError::AlreadyMember(_) | GroupError::Creator(_) | GroupError::TooMany => {
+                Self::conflict(text)
+            }
         }
     }
 }

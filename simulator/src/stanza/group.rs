@@ -1,6 +1,7 @@
 //! `<iq xmlns="w:g2">`: making groups, looking at them, changing who is in them, leaving. To `@g.us` for groups in general,
 //! otherwise to the group. What is not allowed is answered with WhatsApp's code: 403 not in it or no admin, 404 no such
-//! group or account, 405 the creator, 406 a bad subject, 409 in it already.
+//! group or account, 405 the creator, 406 a bad subject, 409 in it already,
+//! 429 too many groups.
 //!
 //! Source: whatsapp-rust `iq/groups.rs`, whatsmeow `group.go`, Baileys `groups.js`.
 
@@ -46,6 +47,7 @@ fn reason(code: u16) -> &'static str {
         404 => "item-not-found",
         405 => "not-allowed",
         409 => "conflict",
+        429 => "rate-overlimit",
         _ => "not-acceptable",
     }
 }

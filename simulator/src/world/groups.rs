@@ -17,6 +17,8 @@ pub(crate) mod wire;
 pub const MAX_SUBJECT: usize = 100;
 /// The most members of a group, as WhatsApp has it.
 pub const MAX_MEMBERS: usize = 1024;
+/// The most groups of a server.
+const MAX_GROUPS: usize = 10_000;
 
 /// A group.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -119,6 +121,9 @@ pub enum GroupError {
     /// Nobody, or too many.
     #[error("a group has 1 to {MAX_MEMBERS} members")]
     Size,
+    /// The server has no room for more.
+    #[error("there are {MAX_GROUPS} groups already")]
+    TooMany,
     /// Whoever wants to write or change is outside.
     #[error("{0} is no member of the group")]
     NotMember(String),
@@ -139,6 +144,7 @@ impl GroupError {
         match self {
             Self::FindPhone(_) | Self::NoGroup(_) => 404,
             Self::Subject | Self::Size => 406,
+            Self::TooMany => 429,
             Self::NotMember(_) | Self::NotAdmin(_) => 403,
             Self::AlreadyMember(_) => 409,
             Self::Creator(_) => 405,

@@ -5,7 +5,7 @@ use system_tests::external::judge::Kind;
 use system_tests::rig::Rig;
 use system_tests::wait::eventually;
 
-use super::linked;
+use super::{group, linked};
 
 async fn talks_with_our_session(kind: Kind) {
     let rig = Rig::start().await;
@@ -63,6 +63,33 @@ async fn asks_our_session_again(kind: Kind) {
     rig.nothing_unknown().await;
 }
 
+/// Our session in a group with a judge and a phone: each reads what the others write.
+async fn shares_a_group_with_our_session(kind: Kind) {
+    let rig = Rig::start().await;
+    let (pod, own) = rig.paired_pod().await;
+    let (mut judge, other) = linked(&rig, kind).await;
+    let friend = rig.phone().await;
+    let group = group(&rig, &[&friend, &own, &other]).await;
+    judge.joins(&group).await;
+
+    for turn in 1..=2 {
+        let text = format!("from our session {turn}");
+        let answer = pod.send_text(&group, &text).await.ok();
+        assert_eq!(answer["status"], "sent", "{answer}");
+        let received = judge.receives(&text).await;
+        assert_eq!((received.chat.as_ref(), &received.from), (Some(&group), &own.number));
+        assert_eq!(friend.receives(&text).await["chat"], group.as_str());
+        let text = format!("from the judge {turn}");
+        judge.send(&group, &text).await;
+        pod.receives(&text).await;
+        let text = format!("from the phone {turn}");
+        friend.send(&group, &text).await;
+        pod.receives(&text).await;
+        judge.receives(&text).await;
+    }
+    rig.nothing_unknown().await;
+}
+
 /// Our session and a judge on one phone: each sees what the other sends.
 async fn shares_a_phone_with_our_session(kind: Kind) {
     let rig = Rig::start().await;
@@ -112,4 +139,14 @@ async fn baileys_7_shares_a_phone_with_our_session() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatsmeow_shares_a_phone_with_our_session() {
     shares_a_phone_with_our_session(Kind::Whatsmeow).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn baileys_7_shares_a_group_with_our_session() {
+    shares_a_group_with_our_session(Kind::Baileys7).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatsmeow_shares_a_group_with_our_session() {
+    shares_a_group_with_our_session(Kind::Whatsmeow).await;
 }

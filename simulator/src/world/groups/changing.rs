@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rand::RngExt;
 use wacore_binary::Node;
 
-use super::{Group, GroupError, MAX_MEMBERS, MAX_SUBJECT, Member, MemberChange, Role, wire};
+use super::{Group, GroupError, MAX_GROUPS, MAX_MEMBERS, MAX_SUBJECT, Member, MemberChange, Role, wire};
 use crate::address::DeviceId;
 use crate::world::{Turn, World};
 
@@ -45,6 +45,9 @@ impl World {
         members: &[String],
     ) -> Result<String, GroupError> {
         let subject = valid_subject(subject)?;
+        if self.groups.len() >= MAX_GROUPS {
+            return Err(GroupError::TooMany);
+        }
         let now = turn.now_secs();
         let mut all =
             BTreeMap::from([(creator.to_owned(), Member { role: Role::SuperAdmin, joined_at: now })]);
