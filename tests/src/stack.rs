@@ -264,15 +264,12 @@ impl Stack {
             (current && found.status == status && found.reason == reason).then_some(found.message)
         };
         let what = format!("{name}: {type_}={status} {reason}");
-        match tokio::time::timeout(
-            crate::wait::DEADLINE,
-            crate::wait::within(crate::wait::DEADLINE * 2, &what, ask),
-        )
-        .await
-        {
-            Ok(message) => message,
-            Err(_) => panic!("{what}; last seen: {}; operator log: {}", seen.lock().unwrap(), self.tail()),
-        }
+        let limit = crate::wait::DEADLINE;
+        let found = tokio::time::timeout(limit, crate::wait::within(limit * 2, &what, ask)).await;
+        let Ok(message) = found else {
+            panic!("{what}; last seen: {}; operator: {}", seen.lock().expect("no panic inside"), self.tail())
+        };
+        message
     }
 
     fn tail(&self) -> String {
