@@ -8,6 +8,7 @@ mod monitored;
 mod programs;
 mod refused;
 mod rendered;
+mod running;
 mod values;
 
 use std::path::{Path, PathBuf};

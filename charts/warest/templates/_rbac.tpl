@@ -47,6 +47,10 @@ subjects:
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
+# Nothing is made in a namespace that is being deleted.
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [get]
 {{- end -}}
 
 {{/* The gateway's rights in namespaces where it makes no sessions. */}}

@@ -74,7 +74,7 @@ annotations:
   severity: warning
   for: 5m
   expr: |
-    max(warest_gateway_directory_stale{ {{- $in -}} }) == 1 or min by (watch) (warest_gateway_watch_up{ {{- $in -}} }) == 0
+    max(warest_gateway_knowledge_stale{ {{- $in -}} }) == 1 or min by (watch) (warest_gateway_watch_up{ {{- $in -}} }) == 0
   summary: The gateway works from what it knew last.
   description: It cannot watch the API server. Running sessions are served; new ones, new keys and new settings are not seen.
 {{- end -}}
