@@ -3,7 +3,6 @@
 //! There is one plan for all: whoever asks for a turn looks it up, so that two sessions that ask at the same time never take
 //! the same room. Who was told to go keeps the turn until the pod is seen going.
 
-use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -140,17 +139,5 @@ fn report(was: &Phase, is: &Phase) {
         Phase::Canary(canary) => tracing::info!(session = %canary, "a rollout begins: the canary goes first"),
         Phase::Rolling => tracing::info!("the canary is back: the others follow under the budget"),
         Phase::Stopped(stop) => tracing::warn!("{}", stop.sentence()),
-    }
-}
-
-/// How many sessions wait, by what they wait for.
-impl Plan {
-    /// Sessions that lack something, by what they wait for; those whose turn it is wait for nothing.
-    pub fn counts(&self) -> HashMap<Option<Waiting>, usize> {
-        let mut counts = HashMap::from([(None, self.go.len())]);
-        for waiting in self.waiting.values() {
-            *counts.entry(Some(*waiting)).or_default() += 1;
-        }
-        counts
     }
 }

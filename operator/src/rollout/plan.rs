@@ -20,6 +20,8 @@ pub struct Plan {
     pub waiting: HashMap<SessionKey, Waiting>,
     /// Where the fleet's rollout stands.
     pub phase: Phase,
+    /// How many sessions are on their way down or up, for whatever reason.
+    pub restarting: usize,
 }
 
 /// A session's turn.
@@ -94,8 +96,10 @@ pub fn plan(sessions: &[Session], settings: Settings, last: &Plan, now: Timestam
     let mut sessions: Vec<&Session> = sessions.iter().collect();
     sessions.sort_by(|a, b| a.key.cmp(&b.key));
     let judge = Judge::new(&sessions, settings.progress_deadline, now);
-    let mut room = Room::new(&judge, &sessions, settings);
-    let mut plan = Plan { phase: judge.phase(&sessions, settings, &room), ..Plan::default() };
+    let restarting = sessions.iter().filter(|session| judge.is_restarting(session)).count();
+    let mut room = Room::new(&sessions, settings, restarting);
+    let phase = judge.phase(&sessions, settings, &room);
+    let mut plan = Plan { phase, restarting, ..Plan::default() };
     let refused: HashSet<&str> =
         sessions.iter().filter(|session| session.refused).map(|s| s.key.namespace.as_str()).collect();
 
@@ -167,10 +171,9 @@ struct Room {
 }
 
 impl Room {
-    fn new(judge: &Judge, sessions: &[&Session], settings: Settings) -> Self {
+    fn new(sessions: &[&Session], settings: Settings, restarting: usize) -> Self {
         let budget = settings.budget.of(sessions.len());
         let down = sessions.iter().filter(|s| matches!(s.health, Health::Down { .. })).count();
-        let restarting = sessions.iter().filter(|s| judge.is_restarting(s)).count();
         Self { up: budget.saturating_sub(down), restarts: budget.saturating_sub(restarting) }
     }
 
