@@ -19,7 +19,7 @@ use futures_util::StreamExt;
 use serde_json::{Value, json};
 
 use crate::hub::Hub;
-use crate::snapshot::StateDir;
+use crate::snapshot::{SnapshotError, StateDir};
 use crate::world::media::{MediaError, MediaStore, read_token, token};
 
 pub(crate) mod tls;
@@ -54,15 +54,28 @@ impl Shelf {
         Self { hub, dir }
     }
 
-    /// Writes a file to the state directory, if there is one.
-    pub(crate) async fn save(&self, token: &str, file: &Arc<[u8]>) -> Result<(), MediaError> {
+    /// Keeps a file whose token was computed from it: on the disk first, if there is a state directory.
+    pub(crate) async fn keep(&self, token: &str, file: Arc<[u8]>) -> Result<(), MediaError> {
+        self.hub.look(|world| world.media.check_size(token, file.len()))?;
+        let (name, bytes) = (token.to_owned(), Arc::clone(&file));
+        self.on_disk(move |dir| dir.save_media(&name, &bytes)).await?;
+        let kept = self.hub.turn(|world, _| world.media.put(token, file));
+        if kept.is_err() {
+            let name = token.to_owned();
+            self.on_disk(move |dir| dir.remove_media(&[name])).await?;
+        }
+        kept
+    }
+
+    async fn on_disk(
+        &self,
+        act: impl FnOnce(&StateDir) -> Result<(), SnapshotError> + Send + 'static,
+    ) -> Result<(), MediaError> {
         let Some(dir) = self.dir.clone() else {
             return Ok(());
         };
-        let (token, file) = (token.to_owned(), Arc::clone(file));
-        let saved = tokio::task::spawn_blocking(move || dir.save_media(&token, &file));
-        saved
-            .await
+        let acted = tokio::task::spawn_blocking(move || act(&dir)).await;
+        acted
             .map_err(|error| MediaError::Keep(error.to_string()))?
             .map_err(|error| MediaError::Keep(error.to_string()))
     }
@@ -71,11 +84,8 @@ impl Shelf {
     pub(crate) async fn clear(&self) -> usize {
         let tokens = self.hub.turn(|world, _| world.media.clear());
         let count = tokens.len();
-        if let Some(dir) = self.dir.clone() {
-            let removed = tokio::task::spawn_blocking(move || dir.remove_media(&tokens));
-            if let Ok(Err(error)) = removed.await {
-                tracing::error!(%error, "files could not be deleted");
-            }
+        if let Err(error) = self.on_disk(move |dir| dir.remove_media(&tokens)).await {
+            tracing::error!(%error, "files could not be deleted");
         }
         count
     }
@@ -192,8 +202,7 @@ async fn keep(shelf: &Shelf, expected: &str, file: Vec<u8>) -> Result<(), MediaE
     if found != expected {
         return Err(MediaError::Hash);
     }
-    shelf.save(expected, &file).await?;
-    shelf.hub.turn(|world, _| world.media.put(expected, file))
+    shelf.keep(expected, file).await
 }
 
 async fn download(

@@ -52,9 +52,8 @@ pub(super) async fn upload(app: &App, number: &str, new: NewFile) -> Result<wa::
     let sealed = sealed.await.map_err(|error| MediaError::Keep(error.to_string()))??;
     let name = token(&sealed.file);
     let file: Arc<[u8]> = sealed.file.as_slice().into();
-    app.hub.look(|world| world.media.check_size(&name, file.len()))?;
-    app.shelf.save(&name, &file).await?;
-    app.hub.turn(|world, _| world.phone_uploads(number, &name, file))?;
+    app.hub.turn(|world, _| world.admit_phones_upload(number))?;
+    app.shelf.keep(&name, file).await?;
     let direct_path = MediaStore::direct_path(kind.path(), &name);
     let url = app.hub.look(|world| world.media.url(&direct_path));
     let about = NewMedia { kind, mime_type, caption, file_name };

@@ -1,6 +1,7 @@
 //! Phones among themselves, over a relay that does what WhatsApp's server does to a `<message>`.
 
 mod companion;
+mod groups;
 mod messaging;
 mod pairing;
 mod retrying;

@@ -218,17 +218,10 @@ impl World {
         }
     }
 
-    /// A phone uploads a file.
-    pub(crate) fn phone_uploads(
-        &mut self,
-        number: &str,
-        token: &str,
-        file: Arc<[u8]>,
-    ) -> Result<(), MediaError> {
-        match self.faults.refuse_media(Some(&DeviceId::new(number, 0)), Transfer::Upload) {
-            Some(code) => Err(MediaError::Refused(code)),
-            None => self.media.put(token, file),
-        }
+    /// Whether a phone may upload now.
+    pub(crate) fn admit_phones_upload(&mut self, number: &str) -> Result<(), MediaError> {
+        let refused = self.faults.refuse_media(Some(&DeviceId::new(number, 0)), Transfer::Upload);
+        refused.map_or(Ok(()), |code| Err(MediaError::Refused(code)))
     }
 
     /// A phone fetches the files of the messages that it got.
