@@ -84,12 +84,16 @@ pub struct SessionFlags {
     #[arg(long = "session-log", env = "WAREST_SESSION_LOG")]
     pub log: Option<String>,
     /// One more environment variable of the sessions, NAME=VALUE (may be given several times; in the environment: a comma list).
-    #[arg(long = "session-env", env = "WAREST_SESSION_ENV", value_delimiter = ',', value_parser = pair)]
-    pub env: Vec<(String, String)>,
+    #[arg(long = "session-env", env = "WAREST_SESSION_ENV", value_parser = variables)]
+    pub env: Vec<Variables>,
     /// Port of the session program.
     #[arg(long = "session-port", env = "WAREST_SESSION_PORT", default_value_t = 8080)]
     pub port: u16,
 }
+
+/// Environment variables, as one flag gives them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Variables(pub Vec<(String, String)>);
 
 /// Who may reach a session's pod.
 #[derive(Debug, Clone, Parser)]
@@ -182,6 +186,26 @@ fn pair(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// `NAME=VALUE` or `NAME=VALUE,NAME=VALUE`. A comma that no name follows belongs to the value.
+fn variables(text: &str) -> Result<Variables, String> {
+    let is_name = |name: &str| {
+        name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+            && !name.starts_with(|c: char| c.is_ascii_digit())
+    };
+    let mut all: Vec<(String, String)> = Vec::new();
+    for part in text.split(',').filter(|_| !text.is_empty()) {
+        match (part.split_once('=').filter(|(name, _)| is_name(name) && !name.is_empty()), all.last_mut()) {
+            (Some((name, value)), _) => all.push((name.to_owned(), value.to_owned())),
+            (None, Some((_, value))) => {
+                value.push(',');
+                value.push_str(part);
+            }
+            (None, None) => return Err(format!("{text:?} is not NAME=VALUE")),
+        }
+    }
+    Ok(Variables(all))
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
@@ -208,7 +232,10 @@ mod tests {
     fn what_is_no_pair_or_no_policy_is_refused() {
         let parse =
             |more: &[&str]| Config::try_parse_from([&["operator", "--session-image", "i"], more].concat());
-        assert!(parse(&["--session-env", "A=b=c"]).is_ok());
+        let env = |text: &str| parse(&["--session-env", text]).unwrap().session.env[0].0.clone();
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(env("A=b=c"), [pair("A", "b=c")]);
+        assert_eq!(env("NO_PROXY=a,.b,A=1"), [pair("NO_PROXY", "a,.b"), pair("A", "1")]);
         for bad in
             [["--session-env", "A"], ["--session-image-pull-policy", "sometimes"], ["--concurrency", "0"]]
         {

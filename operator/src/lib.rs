@@ -1,11 +1,30 @@
 //! The operator: every `WhatsAppSession` becomes exactly one running pod, and its status says how that stands.
 
+pub mod apply;
 pub mod build;
+pub mod cache;
+pub mod call;
+pub mod cluster_key;
 pub mod config;
+pub mod context;
+pub mod controller;
 pub mod decide;
+pub mod dereference;
+pub mod events;
+pub mod gate;
+pub mod index;
+pub mod kept;
+pub mod health;
+pub mod leader;
+pub mod metrics;
 pub mod observe;
+pub mod poll;
+pub mod push;
 pub mod quantity;
+pub mod report;
 pub mod rollout;
+pub mod run;
 pub mod secrets;
 pub mod status;
 pub mod validate;
+pub mod world;

@@ -30,6 +30,8 @@ pub struct Outcome {
     pub done: Vec<Step>,
     /// What the API server or the session refused, if anything.
     pub problem: Option<Problem>,
+    /// The session did not do what it was asked to: it is asked again soon.
+    pub again: bool,
 }
 
 /// A refusal that trying again at once does not mend.
@@ -129,4 +131,15 @@ fn said_before(before: &WhatsAppSessionStatus, kind: &str) -> Option<Finding> {
     let condition = before.conditions.iter().find(|one| one.type_ == kind)?;
     let status = ["True", "False", "Unknown"].into_iter().find(|word| *word == condition.status)?;
     Some(Finding { status, reason: condition.reason.clone().into(), message: condition.message.clone() })
+}
+
+/// Whether a status says anything else than the one before. What others have added to that is none of ours.
+pub fn differs(before: Option<&WhatsAppSessionStatus>, now: &WhatsAppSessionStatus) -> bool {
+    let Some(before) = before else { return true };
+    let ours = before.conditions.iter().filter(|one| conditions::ALL.contains(&one.type_.as_str()));
+    let ours: Vec<&Condition> = ours.collect();
+    let same = conditions::ALL.iter().zip(&now.conditions).all(|(_, one)| ours.contains(&one));
+    let rest =
+        |status: &WhatsAppSessionStatus| WhatsAppSessionStatus { conditions: Vec::new(), ..status.clone() };
+    !same || ours.len() != now.conditions.len() || rest(before) != rest(now)
 }

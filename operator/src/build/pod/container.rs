@@ -46,7 +46,7 @@ pub(super) fn env(valid: &Valid, flags: &SessionFlags) -> Vec<EnvVar> {
             ..EnvVarSource::default()
         }),
     };
-    let more = flags.env.iter().map(|(name, value)| variable((name, value.clone())));
+    let more = flags.env.iter().flat_map(|all| &all.0).map(|(name, value)| variable((name, value.clone())));
     std::iter::once(address).chain(own.into_iter().map(variable)).chain(more).collect()
 }
 

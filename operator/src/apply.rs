@@ -1,0 +1,316 @@
+//! The writing step: carries out what was decided, in order, one call each. It decides nothing.
+//!
+//! Names are fixed and every write says which UID it means, so that a write that comes late, or twice, does no harm: what
+//! exists already and is ours counts as made, what is gone counts as deleted.
+
+use std::time::Instant;
+
+use crds::conditions::reason;
+use crds::names;
+use crds::spec::RetentionPolicy;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use kube::Api;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use serde_json::{Value, json};
+
+use crate::build::{self, Desired};
+use crate::call::{CallError, call};
+use crate::context::Context;
+use crate::decide::{Decision, Step};
+use crate::gate::{Expected, Kind};
+use crate::observe::{Endpoint, Observed, SessionKey};
+use crate::push::{self, PushError};
+use crate::status::{Outcome, Problem};
+use crate::validate::Valid;
+
+mod objects;
+
+pub use objects::write_status;
+
+/// A step could not be carried out for now.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// This process does not lead any more.
+    #[error("this operator does not lead any more: nothing is written")]
+    NotLeading,
+    /// The API server did not do it.
+    #[error("{step}: {source}")]
+    Call {
+        /// Which step.
+        step: &'static str,
+        /// Why.
+        source: CallError,
+    },
+}
+
+impl ApplyError {
+    /// One word for a metric.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::NotLeading => "not_leading",
+            Self::Call { source, .. } => source.kind(),
+        }
+    }
+}
+
+/// What is written, and for whom.
+#[derive(Clone, Copy)]
+pub struct Work<'a> {
+    /// What every reconcile shares.
+    pub context: &'a Context,
+    /// The session.
+    pub key: &'a SessionKey,
+    /// What is seen of it.
+    pub seen: &'a Observed,
+    /// What it asks for; none if that cannot be.
+    pub valid: Option<&'a Valid>,
+    /// Its objects as they shall be.
+    pub desired: Option<&'a Desired>,
+    /// How its pod is reached.
+    pub endpoint: Option<&'a Endpoint>,
+}
+
+/// Carries out what was decided.
+///
+/// # Errors
+/// A step failed for a passing reason; those before it are done, those after it are not.
+pub async fn apply(work: Work<'_>, decision: &Decision) -> (Outcome, Result<(), ApplyError>) {
+    let mut outcome = Outcome::default();
+    for step in &decision.steps {
+        if !work.context.guard.holds() {
+            return (outcome, Err(ApplyError::NotLeading));
+        }
+        match carry_out(work, step).await {
+            Ok(()) => outcome.done.push(step.clone()),
+            Err(Failure::Call(CallError::Refused { reason, message })) => {
+                outcome.problem = Some(Problem { step: step.clone(), reason: told(step, reason), message });
+                break;
+            }
+            Err(Failure::Call(source)) => {
+                return (outcome, Err(ApplyError::Call { step: name(step), source }));
+            }
+            Err(Failure::Session(error)) => {
+                outcome.problem = session_problem(step, &error).or(outcome.problem);
+                tracing::info!(session = %work.key, "{error}");
+                outcome.again = true;
+            }
+            Err(Failure::NothingToDoItWith) => {}
+        }
+    }
+    (outcome, Ok(()))
+}
+
+/// Why a step was not carried out.
+enum Failure {
+    /// The API server did not do it.
+    Call(CallError),
+    /// The session did not do it.
+    Session(PushError),
+    /// What it needs is not there (the spec is invalid, the pod has no address yet).
+    NothingToDoItWith,
+}
+
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Self {
+        Self::Call(error)
+    }
+}
+
+async fn carry_out(work: Work<'_>, step: &Step) -> Result<(), Failure> {
+    match step {
+        Step::AddFinalizer => objects::finalizers(work, true).await?,
+        Step::RemoveFinalizer => objects::finalizers(work, false).await?,
+        Step::CreateClaim => create_claim(work).await?,
+        Step::TakeClaim { uid, version } => patch_claim(work, take(work, uid, Some(version))).await?,
+        Step::GrowClaim { uid } => patch_claim(work, grow(work, uid)).await?,
+        Step::DeleteClaim { uid } => delete_claim(work, uid).await?,
+        Step::CreateSecret => objects::create_secret(work).await?,
+        Step::ApplySecret => objects::apply_secret(work).await?,
+        Step::CreateNetworkPolicy => objects::create_network_policy(work).await?,
+        Step::ApplyNetworkPolicy => objects::apply_network_policy(work).await?,
+        Step::CreatePod => create_pod(work).await?,
+        Step::LabelPod { uid, version } => label_pod(work, uid, version).await?,
+        Step::DeletePod { uid, .. } => delete_pod(work, uid, None).await?,
+        Step::ForceDeletePod { uid, version } => delete_pod(work, uid, Some(version)).await?,
+        Step::PushConfig | Step::AskPairingCode | Step::LogOut => return ask(work, step).await,
+    }
+    Ok(())
+}
+
+async fn ask(work: Work<'_>, step: &Step) -> Result<(), Failure> {
+    let endpoint = work.endpoint.ok_or(Failure::NothingToDoItWith)?;
+    match (step, work.valid) {
+        (Step::PushConfig, Some(valid)) => push::configure(endpoint, &valid.push).await.map(drop),
+        (Step::AskPairingCode, Some(valid)) => {
+            let phone = valid.spec.phone_number.clone().unwrap_or_default();
+            let since = work.seen.said().map_or(0, |said| said.since);
+            work.context.memory.ask_code(work.key, (endpoint.pod_uid.clone(), since));
+            push::pairing_code(endpoint, &phone).await.map(drop)
+        }
+        (Step::LogOut, _) => push::log_out(endpoint).await.map(drop),
+        _ => return Err(Failure::NothingToDoItWith),
+    }
+    .map_err(Failure::Session)
+}
+
+/// A configuration that the session refuses is a fault of the spec; anything else passes.
+fn session_problem(step: &Step, error: &PushError) -> Option<Problem> {
+    let refused = *step == Step::PushConfig && error.code().is_some_and(|code| code.starts_with("invalid"));
+    refused.then(|| Problem { step: step.clone(), reason: reason::INVALID_SPEC, message: error.to_string() })
+}
+
+fn told(step: &Step, reason: &'static str) -> &'static str {
+    let grows = matches!(step, Step::GrowClaim { .. });
+    if grows && reason != reason::FORBIDDEN { reason::RESIZE_FAILED } else { reason }
+}
+
+fn claims(work: Work<'_>) -> Api<PersistentVolumeClaim> {
+    Api::namespaced(work.context.world.client.clone(), &work.key.namespace)
+}
+
+fn pods(work: Work<'_>) -> Api<Pod> {
+    Api::namespaced(work.context.world.client.clone(), &work.key.namespace)
+}
+
+async fn create_claim(work: Work<'_>) -> Result<(), CallError> {
+    let Some(claim) = work.desired.and_then(|desired| desired.claim.as_ref()) else { return Ok(()) };
+    let api = claims(work);
+    let made = match call(api.create(&posted(), claim)).await {
+        Err(CallError::Exists) => {
+            let there = call(api.get(&names::claim(&work.key.name))).await?;
+            let seen = crate::observe::ClaimSeen::of(&there);
+            let ours = seen.session.as_deref() == Some(&work.key.name);
+            ours.then_some(there).ok_or_else(|| CallError::Refused {
+                reason: reason::CLAIM_NAME_CONFLICT,
+                message: format!(
+                    "A claim {} exists that is not this session's. It is left alone: delete it, or give this session another name.",
+                    seen.name
+                ),
+            })?
+        }
+        answer => answer?,
+    };
+    wrote(work, Kind::Claim, made.metadata.resource_version.as_deref());
+    Ok(())
+}
+
+fn take(work: Work<'_>, uid: &str, version: Option<&String>) -> Value {
+    let owned = work.seen.session.spec.retention_policy == RetentionPolicy::Delete;
+    let owners = if owned { vec![build::owner(work.key, work.seen.uid())] } else { Vec::new() };
+    let labels = build::labels(&work.key.name, work.seen.uid());
+    json!({"metadata": {"uid": uid, "resourceVersion": version, "labels": labels, "ownerReferences": owners}})
+}
+
+fn grow(work: Work<'_>, uid: &str) -> Value {
+    let size = &work.seen.session.spec.storage.size;
+    json!({"metadata": {"uid": uid}, "spec": {"resources": {"requests": {"storage": size}}}})
+}
+
+async fn patch_claim(work: Work<'_>, change: Value) -> Result<(), CallError> {
+    let name = names::claim(&work.key.name);
+    let changed = call(claims(work).patch(&name, &merged(), &Patch::Merge(change))).await?;
+    wrote(work, Kind::Claim, changed.metadata.resource_version.as_deref());
+    Ok(())
+}
+
+async fn delete_claim(work: Work<'_>, uid: &str) -> Result<(), CallError> {
+    let name = names::claim(&work.key.name);
+    gone(call(claims(work).delete(&name, &only(uid, None))).await)?;
+    let expected = Expected::Deleted { name, uid: uid.to_owned() };
+    work.context.world.gate.expect(work.key, Kind::Claim, expected, Instant::now());
+    Ok(())
+}
+
+async fn create_pod(work: Work<'_>) -> Result<(), CallError> {
+    let Some(desired) = work.desired else { return Ok(()) };
+    let epoch = work.seen.status().and_then(|status| status.writer_epoch);
+    let pod = build::pod::with_writer_epoch(desired.pod.clone(), epoch);
+    let api = pods(work);
+    let made = match call(api.create(&posted(), &pod)).await {
+        Err(CallError::Exists) => {
+            let there = call(api.get(&work.key.name)).await?;
+            let seen = crate::observe::PodSeen::of(&there);
+            seen.is_of(work.seen.uid()).then_some(there).ok_or_else(|| CallError::Refused {
+                reason: reason::POD_NAME_CONFLICT,
+                message: format!(
+                    "A pod {} exists that is not this session's. It is left alone: delete it, or give this session another name.",
+                    seen.name
+                ),
+            })?
+        }
+        answer => answer?,
+    };
+    wrote(work, Kind::Pod, made.metadata.resource_version.as_deref());
+    Ok(())
+}
+
+async fn label_pod(work: Work<'_>, uid: &str, version: &str) -> Result<(), CallError> {
+    let labels = build::labels(&work.key.name, work.seen.uid());
+    let change = json!({"metadata": {"uid": uid, "resourceVersion": version, "labels": labels}});
+    let changed = call(pods(work).patch(&work.key.name, &merged(), &Patch::Merge(change))).await?;
+    wrote(work, Kind::Pod, changed.metadata.resource_version.as_deref());
+    Ok(())
+}
+
+/// Deletes this pod and no other one. With a resource version: at once, and only if nothing has changed since.
+async fn delete_pod(work: Work<'_>, uid: &str, at_once: Option<&String>) -> Result<(), CallError> {
+    let name = names::pod(&work.key.name);
+    gone(call(pods(work).delete(&name, &only(uid, at_once))).await)?;
+    let expected = Expected::Deleted { name, uid: uid.to_owned() };
+    work.context.world.gate.expect(work.key, Kind::Pod, expected, Instant::now());
+    Ok(())
+}
+
+fn only(uid: &str, at_once: Option<&String>) -> DeleteParams {
+    DeleteParams {
+        grace_period_seconds: at_once.map(|_| 0),
+        preconditions: Some(Preconditions { uid: Some(uid.to_owned()), resource_version: at_once.cloned() }),
+        ..DeleteParams::default()
+    }
+}
+
+/// What is gone already counts as deleted.
+fn gone<T>(answer: Result<T, CallError>) -> Result<(), CallError> {
+    match answer {
+        Ok(_) | Err(CallError::NotFound) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn posted() -> PostParams {
+    PostParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PostParams::default() }
+}
+
+fn merged() -> PatchParams {
+    PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() }
+}
+
+/// The cache has to show this before the session is looked at again.
+fn wrote(work: Work<'_>, kind: Kind, version: Option<&str>) {
+    if let Some(version) = version.and_then(|version| version.parse().ok()) {
+        work.context.world.gate.expect(work.key, kind, Expected::Version(version), Instant::now());
+    }
+}
+
+/// A step in words.
+const fn name(step: &Step) -> &'static str {
+    match step {
+        Step::AddFinalizer => "add the finalizer",
+        Step::RemoveFinalizer => "remove the finalizer",
+        Step::CreateClaim => "make the claim",
+        Step::TakeClaim { .. } => "take the claim",
+        Step::GrowClaim { .. } => "grow the claim",
+        Step::DeleteClaim { .. } => "delete the claim",
+        Step::CreateSecret => "make the Secret",
+        Step::ApplySecret => "change the Secret",
+        Step::CreateNetworkPolicy => "make the NetworkPolicy",
+        Step::ApplyNetworkPolicy => "change the NetworkPolicy",
+        Step::CreatePod => "make the pod",
+        Step::LabelPod { .. } => "label the pod",
+        Step::DeletePod { .. } => "delete the pod",
+        Step::ForceDeletePod { .. } => "forget the pod",
+        Step::PushConfig => "push the configuration",
+        Step::AskPairingCode => "ask for a pairing code",
+        Step::LogOut => "unlink the device",
+    }
+}

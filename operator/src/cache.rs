@@ -1,0 +1,233 @@
+//! What the API server says of one kind of object, kept up to date by watches and reduced to what is judged.
+//!
+//! Comes in: watch events. Goes out: the objects of a session, how far the watch has come, and which sessions have to be
+//! looked at. A namespace or the whole cluster is one scope; each has its own watch.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use kube::Resource;
+use kube::runtime::watcher::Event;
+use tokio::sync::watch;
+
+use crate::observe::SessionKey;
+
+/// What is kept of an object.
+pub trait Kept: Sized {
+    /// The Kubernetes object.
+    type Of: Resource;
+    /// Reads it.
+    fn read(object: &Self::Of) -> Self;
+    /// The sessions that it matters to.
+    fn sessions(object: &Self::Of) -> Vec<SessionKey>;
+}
+
+/// Where an object is: namespace and name.
+pub type Place = (String, String);
+
+/// Objects of one kind. Shared between its watches and all reconciles.
+#[derive(Debug)]
+pub struct Cache<V> {
+    inner: RwLock<Inner<V>>,
+    synced: watch::Sender<HashSet<String>>,
+}
+
+#[derive(Debug)]
+struct Inner<V> {
+    objects: HashMap<Place, (Arc<V>, Vec<SessionKey>)>,
+    by_session: HashMap<SessionKey, BTreeSet<String>>,
+    /// Objects that a list which is under way has told, by scope.
+    listed: HashMap<String, HashSet<Place>>,
+    versions: HashMap<String, u64>,
+}
+
+impl<V> Default for Cache<V> {
+    fn default() -> Self {
+        let inner = Inner {
+            objects: HashMap::new(),
+            by_session: HashMap::new(),
+            listed: HashMap::new(),
+            versions: HashMap::new(),
+        };
+        Self { inner: RwLock::new(inner), synced: watch::Sender::new(HashSet::new()) }
+    }
+}
+
+impl<V> Cache<V> {
+    /// The objects that matter to a session.
+    pub fn of_session(&self, key: &SessionKey) -> Vec<Arc<V>> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let names = inner.by_session.get(key).into_iter().flatten();
+        let place = |name: &String| (key.namespace.clone(), name.clone());
+        names
+            .filter_map(|name| inner.objects.get(&place(name)))
+            .map(|(object, _)| Arc::clone(object))
+            .collect()
+    }
+
+    /// One object.
+    pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<V>> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        inner.objects.get(&(namespace.to_owned(), name.to_owned())).map(|(object, _)| Arc::clone(object))
+    }
+
+    /// The resource version up to which the watch of this scope has come.
+    pub fn version(&self, scope: &str) -> u64 {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        inner.versions.get(scope).copied().unwrap_or(0)
+    }
+
+    /// How many objects there are.
+    pub fn len(&self) -> usize {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner).objects.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Waits until all of these scopes have been listed.
+    pub async fn synced(&self, scopes: &[String]) {
+        let mut synced = self.synced.subscribe();
+        let all = |done: &HashSet<String>| scopes.iter().all(|scope| done.contains(scope));
+        // The sender lives as long as self: waiting cannot fail.
+        let _done = synced.wait_for(all).await;
+    }
+}
+
+impl<V: Kept> Cache<V> {
+    /// Takes in what a watch of this scope says. Goes out: the sessions to be looked at.
+    pub fn take(&self, scope: &str, event: &Event<V::Of>) -> Vec<SessionKey> {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            Event::Apply(object) => inner.put(scope, object),
+            Event::Delete(object) => {
+                inner.saw(scope, object);
+                inner.forget(&place(object))
+            }
+            Event::Init => {
+                inner.listed.insert(scope.to_owned(), HashSet::new());
+                Vec::new()
+            }
+            Event::InitApply(object) => {
+                inner.listed.entry(scope.to_owned()).or_default().insert(place(object));
+                inner.put(scope, object)
+            }
+            Event::InitDone => {
+                let gone = inner.unlisted(scope);
+                self.synced.send_if_modified(|done| done.insert(scope.to_owned()));
+                gone
+            }
+        }
+    }
+}
+
+impl<V> Inner<V> {
+    fn put(&mut self, scope: &str, object: &V::Of) -> Vec<SessionKey>
+    where
+        V: Kept,
+    {
+        self.saw(scope, object);
+        let place = place(object);
+        let mut touched = self.forget(&place);
+        let sessions = V::sessions(object);
+        for key in sessions.iter().filter(|key| key.namespace == place.0) {
+            self.by_session.entry(key.clone()).or_default().insert(place.1.clone());
+        }
+        touched.extend(sessions.iter().filter(|key| !touched.contains(key)).cloned().collect::<Vec<_>>());
+        self.objects.insert(place, (Arc::new(V::read(object)), sessions));
+        touched
+    }
+
+    fn forget(&mut self, place: &Place) -> Vec<SessionKey> {
+        let Some((_, sessions)) = self.objects.remove(place) else { return Vec::new() };
+        for key in &sessions {
+            if let Some(names) = self.by_session.get_mut(key) {
+                names.remove(&place.1);
+                if names.is_empty() {
+                    self.by_session.remove(key);
+                }
+            }
+        }
+        sessions
+    }
+
+    /// Forgets what a list has not told any more.
+    fn unlisted(&mut self, scope: &str) -> Vec<SessionKey> {
+        let listed = self.listed.remove(scope).unwrap_or_default();
+        let in_scope = |place: &&Place| scope.is_empty() || place.0 == scope;
+        let gone: Vec<Place> =
+            self.objects.keys().filter(in_scope).filter(|place| !listed.contains(*place)).cloned().collect();
+        gone.iter().flat_map(|place| self.forget(place)).collect()
+    }
+
+    fn saw(&mut self, scope: &str, object: &impl Resource) {
+        let version = object.meta().resource_version.as_deref().and_then(|version| version.parse().ok());
+        let seen = self.versions.entry(scope.to_owned()).or_default();
+        *seen = version.unwrap_or(0).max(*seen);
+    }
+}
+
+fn place(object: &impl Resource) -> Place {
+    let meta = object.meta();
+    (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Pod;
+
+    use super::*;
+    use crate::observe::PodSeen;
+
+    fn pod(name: &str, version: u64) -> Pod {
+        serde_json::from_value(serde_json::json!({
+            "metadata": {"name": name, "namespace": "a", "uid": format!("{name}-{version}"), "resourceVersion": version.to_string()}
+        }))
+        .unwrap()
+    }
+
+    fn key(name: &str) -> SessionKey {
+        SessionKey { namespace: "a".to_owned(), name: name.to_owned() }
+    }
+
+    #[test]
+    fn objects_come_change_and_go() {
+        let cache = Cache::<PodSeen>::default();
+        assert_eq!(cache.take("", &Event::Apply(pod("x", 5))), [key("x")]);
+        assert_eq!(cache.of_session(&key("x"))[0].uid, "x-5");
+        assert_eq!(cache.take("", &Event::Apply(pod("x", 7))), [key("x")]);
+        assert_eq!((cache.version(""), cache.len()), (7, 1));
+        assert_eq!(cache.take("", &Event::Delete(pod("x", 9))), [key("x")]);
+        assert_eq!((cache.version(""), cache.is_empty()), (9, true));
+        assert!(cache.of_session(&key("x")).is_empty());
+    }
+
+    #[test]
+    fn a_new_list_tells_what_is_gone_in_its_scope_alone() {
+        let cache = Cache::<PodSeen>::default();
+        for name in ["x", "y"] {
+            cache.take("a", &Event::Apply(pod(name, 5)));
+        }
+        cache.take("b", &Event::Init);
+        assert!(cache.take("b", &Event::InitDone).is_empty());
+        cache.take("a", &Event::Init);
+        cache.take("a", &Event::InitApply(pod("y", 8)));
+        assert_eq!(cache.len(), 2, "nothing is forgotten while the list is under way");
+        assert_eq!(cache.take("a", &Event::InitDone), [key("x")]);
+        assert_eq!(cache.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn it_is_synced_when_every_scope_has_been_listed() {
+        let cache = Cache::<PodSeen>::default();
+        cache.take("a", &Event::InitDone);
+        let scopes = ["a".to_owned(), "b".to_owned()];
+        let both = cache.synced(&scopes);
+        tokio::pin!(both);
+        assert!(futures_util::poll!(&mut both).is_pending());
+        cache.take("b", &Event::InitDone);
+        both.await;
+    }
+}

@@ -1,0 +1,128 @@
+//! One call to the API server: it ends in time, and what went wrong is sorted by what can be done about it.
+
+use std::future::Future;
+use std::time::Duration;
+
+use crds::conditions::reason;
+use kube::core::Status;
+
+/// The longest that an answer is waited for.
+const WITHIN: Duration = Duration::from_secs(15);
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// No answer in time. The call may have been carried out all the same.
+    #[error("the API server did not answer in {} s", WITHIN.as_secs())]
+    Late,
+    /// There is no such object.
+    #[error("it is not there")]
+    NotFound,
+    /// An object of that name exists.
+    #[error("an object of that name exists")]
+    Exists,
+    /// The object is not the one that was meant, or has changed since.
+    #[error("it has changed in the meantime: {0}")]
+    Stale(String),
+    /// The API server will not do it, and would not a moment later either.
+    #[error("{message}")]
+    Refused {
+        /// Reason of the condition.
+        reason: &'static str,
+        /// What it says.
+        message: String,
+    },
+    /// Something went wrong that may go right the next time.
+    #[error("{0}")]
+    Passing(#[source] Box<kube::Error>),
+}
+
+impl CallError {
+    /// One word for a metric.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Late => "timeout",
+            Self::NotFound => "not_found",
+            Self::Exists => "exists",
+            Self::Stale(_) => "conflict",
+            Self::Refused { .. } => "refused",
+            Self::Passing(_) => "api",
+        }
+    }
+}
+
+/// Makes a call.
+///
+/// # Errors
+/// It failed, or there was no answer in time.
+pub async fn call<T>(call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, CallError> {
+    match tokio::time::timeout(WITHIN, call).await {
+        Err(_) => Err(CallError::Late),
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(kube::Error::Api(status))) => Err(sort(*status)),
+        Ok(Err(error)) => Err(CallError::Passing(Box::new(error))),
+    }
+}
+
+/// The same for an object that need not be there.
+///
+/// # Errors
+/// It failed, or there was no answer in time.
+pub async fn maybe<T>(future: impl Future<Output = Result<T, kube::Error>>) -> Result<Option<T>, CallError> {
+    match call(future).await {
+        Ok(answer) => Ok(Some(answer)),
+        Err(CallError::NotFound) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn sort(status: Status) -> CallError {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    let ending = causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating");
+    match status.code {
+        404 => CallError::NotFound,
+        409 if status.is_already_exists() => CallError::Exists,
+        409 => CallError::Stale(status.message),
+        403 if ending => {
+            CallError::Refused { reason: reason::NAMESPACE_TERMINATING, message: status.message }
+        }
+        403 => CallError::Refused { reason: forbidden(&status.message), message: status.message },
+        422 => CallError::Refused { reason: reason::INVALID_SPEC, message: status.message },
+        _ => CallError::Passing(Box::new(kube::Error::Api(Box::new(status)))),
+    }
+}
+
+/// RBAC says `User "…" cannot create resource …`; quota, `PodSecurity` and policies say something else.
+fn forbidden(message: &str) -> &'static str {
+    if message.contains("User \"") && message.contains(" cannot ") {
+        reason::FORBIDDEN
+    } else {
+        reason::REFUSED
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sorted(code: u16, reason: &str, message: &str) -> CallError {
+        sort(Status { code, reason: reason.to_owned(), message: message.to_owned(), ..Status::default() })
+    }
+
+    #[test]
+    fn refusals_are_told_from_what_passes() {
+        let reason_of = |message: &str| {
+            let CallError::Refused { reason, .. } = sorted(403, "Forbidden", message) else {
+                panic!("{message}")
+            };
+            reason
+        };
+        let quota = r#"pods "toko" is forbidden: exceeded quota: few, requested: pods=1, used: pods=2, limited: pods=2"#;
+        let rbac = r#"pods is forbidden: User "system:serviceaccount:w:o" cannot create resource "pods" in API group "" in the namespace "a""#;
+        assert_eq!(reason_of(quota), reason::REFUSED);
+        assert_eq!(reason_of(rbac), reason::FORBIDDEN);
+        assert!(matches!(sorted(409, "AlreadyExists", ""), CallError::Exists));
+        assert!(matches!(sorted(409, "Conflict", ""), CallError::Stale(_)));
+        assert!(matches!(sorted(503, "ServiceUnavailable", ""), CallError::Passing(_)));
+    }
+}

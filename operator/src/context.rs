@@ -1,0 +1,126 @@
+//! What every reconcile shares: the world, the sessions that are polled, the fleet, and what is remembered between two looks.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crds::token::TokenKey;
+
+use crate::build::Settings;
+use crate::decide::Rules;
+use crate::events::Events;
+use crate::leader::Guard;
+use crate::observe::SessionKey;
+use crate::poll::Sessions;
+use crate::rollout::Fleet;
+use crate::world::World;
+
+/// How long it is believed that a namespace is not being deleted.
+const NAMESPACE_FOR: Duration = Duration::from_secs(5);
+
+/// What every reconcile shares.
+pub struct Context {
+    /// What is known, and the API server.
+    pub world: Arc<World>,
+    /// The sessions that are listened to.
+    pub polls: Sessions,
+    /// The rollout across all of them.
+    pub fleet: Arc<Fleet>,
+    /// Whether this process leads.
+    pub guard: Guard,
+    /// The key that tokens are derived from.
+    pub key: TokenKey,
+    /// What the operator adds to every session.
+    pub settings: Settings,
+    /// What it was told for all of them.
+    pub rules: Rules,
+    /// After how long a session is looked at again.
+    pub resync: Duration,
+    /// What is told as Events.
+    pub events: Events,
+    /// What is remembered between two looks.
+    pub memory: Memory,
+}
+
+/// What is remembered between two looks; all of it may be forgotten.
+#[derive(Debug, Default)]
+pub struct Memory {
+    failures: Mutex<HashMap<SessionKey, u32>>,
+    codes: Mutex<HashMap<SessionKey, (String, u64)>>,
+    namespaces: Mutex<HashMap<String, (bool, Instant)>>,
+}
+
+impl Memory {
+    /// One more failure in a row: how long to wait before the next try.
+    pub fn failed(&self, key: &SessionKey) -> Duration {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = failures.entry(key.clone()).or_default();
+        *count = count.saturating_add(1);
+        backoff(*count)
+    }
+
+    /// It went well.
+    pub fn succeeded(&self, key: &SessionKey) {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+
+    /// The session is gone.
+    pub fn forget(&self, key: &SessionKey) {
+        self.succeeded(key);
+        self.codes.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+
+    /// Whether a pairing code was asked for since this pod came to wait for one.
+    pub fn code_asked(&self, key: &SessionKey, phase: &(String, u64)) -> bool {
+        self.codes.lock().unwrap_or_else(PoisonError::into_inner).get(key) == Some(phase)
+    }
+
+    /// A pairing code is asked for.
+    pub fn ask_code(&self, key: &SessionKey, phase: (String, u64)) {
+        self.codes.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), phase);
+    }
+
+    /// Whether a namespace is being deleted, if that was looked at a moment ago.
+    pub fn terminating(&self, namespace: &str) -> Option<bool> {
+        let namespaces = self.namespaces.lock().unwrap_or_else(PoisonError::into_inner);
+        let (terminating, at) = namespaces.get(namespace)?;
+        (at.elapsed() < NAMESPACE_FOR).then_some(*terminating)
+    }
+
+    /// Whether a namespace is being deleted.
+    pub fn saw_namespace(&self, namespace: &str, terminating: bool) {
+        let mut namespaces = self.namespaces.lock().unwrap_or_else(PoisonError::into_inner);
+        namespaces.retain(|_, (_, at)| at.elapsed() < NAMESPACE_FOR);
+        namespaces.insert(namespace.to_owned(), (terminating, Instant::now()));
+    }
+}
+
+/// Half a second, doubling, at most a minute.
+fn backoff(failures: u32) -> Duration {
+    Duration::from_millis(500_u64 << failures.saturating_sub(1).min(7)).min(Duration::from_mins(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_a_minute_and_start_anew_after_success() {
+        let (memory, key) =
+            (Memory::default(), SessionKey { namespace: "a".to_owned(), name: "x".to_owned() });
+        let waits: Vec<u128> = (0..9).map(|_| memory.failed(&key).as_millis()).collect();
+        assert_eq!(waits, [500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]);
+        memory.succeeded(&key);
+        assert_eq!(memory.failed(&key).as_millis(), 500);
+    }
+
+    #[test]
+    fn a_code_is_asked_for_once_a_phase() {
+        let (memory, key) =
+            (Memory::default(), SessionKey { namespace: "a".to_owned(), name: "x".to_owned() });
+        let phase = ("pod".to_owned(), 1);
+        memory.ask_code(&key, phase.clone());
+        assert!(memory.code_asked(&key, &phase));
+        assert!(!memory.code_asked(&key, &("pod".to_owned(), 2)));
+    }
+}

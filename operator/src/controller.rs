@@ -1,0 +1,225 @@
+//! The driver: which session is looked at when, and the five steps of a look.
+//!
+//! Comes in: sessions that something has happened to. Goes out: writes, through the steps. At most so many at once, never
+//! the same one twice at once; each waits longer after each failure of its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt as _};
+use kube::Resource as _;
+use kube::runtime::controller::{self, Action, ReconcileRequest, applier};
+use tokio::sync::mpsc;
+use tracing::{debug, info, warn};
+
+use crate::apply::{ApplyError, Work, apply, write_status};
+use crate::call::CallError;
+use crate::context::Context;
+use crate::decide::{Decision, decide};
+use crate::dereference::{DereferenceError, dereference};
+use crate::observe::{Endpoint, Observed, PodSeen, SessionKey};
+use crate::status::{Facts, tell};
+use crate::validate::validate;
+use crate::world::{Guarded, key, reference};
+use crate::{build, report, status};
+
+/// The longest that one look may take.
+const LOOK_WITHIN: Duration = Duration::from_mins(2);
+/// How long until a session is looked at again whose last writes the watches do not show yet.
+const STALE_AGAIN: Duration = Duration::from_secs(1);
+/// How long until a session is looked at again that did not do what it was asked to.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
+
+/// A look at a session failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// Something could not be looked at.
+    #[error(transparent)]
+    Dereference(#[from] DereferenceError),
+    /// Something could not be written.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// The status could not be written.
+    #[error("write the status: {0}")]
+    Status(#[source] CallError),
+    /// It took too long.
+    #[error("a look took longer than {} s", LOOK_WITHIN.as_secs())]
+    Late,
+    /// The resource cannot be read.
+    #[error("the resource cannot be read: {0}")]
+    Unreadable(String),
+}
+
+impl ReconcileError {
+    /// One word for a metric.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Dereference(error) => error.source.kind(),
+            Self::Apply(error) => error.kind(),
+            Self::Status(error) => error.kind(),
+            Self::Late => "late",
+            Self::Unreadable(_) => "unreadable",
+        }
+    }
+}
+
+/// Looks after all sessions until `stop` comes; looks that are under way are brought to their end.
+pub async fn run(
+    context: Arc<Context>,
+    concurrency: u16,
+    wake: mpsc::Receiver<SessionKey>,
+    stop: impl Future<Output = ()> + Send + 'static,
+) {
+    let queue = queue(&context, wake).take_until(stop);
+    let store = context.world.sessions.clone();
+    let config = controller::Config::default().concurrency(concurrency);
+    let look = |session: Arc<Guarded>, context: Arc<Context>| Box::pin(reconcile(session, context));
+    let looks = applier(look, on_error, Arc::clone(&context), store, queue.boxed(), config);
+    looks
+        .for_each(|look| {
+            if let Err(controller::Error::ObjectNotFound(gone)) = look {
+                let key = SessionKey { namespace: gone.namespace.unwrap_or_default(), name: gone.name };
+                context.memory.forget(&key);
+            }
+            std::future::ready(())
+        })
+        .await;
+}
+
+/// All sessions first, then those that something happens to.
+fn queue(
+    context: &Arc<Context>,
+    wake: mpsc::Receiver<SessionKey>,
+) -> impl Stream<Item = Result<ReconcileRequest<Guarded>, std::convert::Infallible>> + use<> {
+    let all: Vec<SessionKey> = context.world.index().keys().cloned().collect();
+    let unreadable = context.world.sessions.state().into_iter().map(|session| key(&session));
+    let all = futures_util::stream::iter(all.into_iter().chain(unreadable));
+    let woken = futures_util::stream::unfold(wake, |mut wake| async { Some((wake.recv().await?, wake)) });
+    all.chain(woken).map(|key| Ok(ReconcileRequest::from(reference(&key))))
+}
+
+async fn reconcile(session: Arc<Guarded>, context: Arc<Context>) -> Result<Action, ReconcileError> {
+    let key = key(&session);
+    if !context.world.shows_own_writes(&key) {
+        return Ok(Action::requeue(STALE_AGAIN));
+    }
+    let look = tokio::time::timeout(LOOK_WITHIN, look(&key, &session, &context)).await;
+    look.unwrap_or(Err(ReconcileError::Late))
+}
+
+async fn look(key: &SessionKey, session: &Guarded, context: &Context) -> Result<Action, ReconcileError> {
+    let session = session.0.clone().map_err(|invalid| ReconcileError::Unreadable(invalid.error))?;
+    let (seen, references) = dereference(context, key, Arc::new(session)).await?;
+    let valid = validate(&seen.session, &references, &context.key);
+    let desired = valid.as_ref().map(|valid| build::build(valid, &context.settings, &context.key));
+    let decision = decide(&seen, desired.as_ref().map_err(|invalid| *invalid), &context.rules);
+    let endpoint = endpoint(context, key, &seen);
+    listen(context, &seen, endpoint.as_ref());
+    let work = Work {
+        context,
+        key,
+        seen: &seen,
+        valid: valid.as_ref().ok(),
+        desired: desired.as_ref().ok(),
+        endpoint: endpoint.as_ref(),
+    };
+    let (outcome, applied) = apply(work, &decision).await;
+    report::steps(context, &seen, &outcome);
+    if let Err(error @ ApplyError::NotLeading) = applied {
+        return Err(error.into());
+    }
+    let facts = Facts {
+        seen: &seen,
+        decision: &decision,
+        invalid: valid.as_ref().err(),
+        outcome: &outcome,
+        key: &context.key,
+    };
+    write(work, &facts).await?;
+    applied?;
+    Ok(again(context, key, &decision, &outcome))
+}
+
+/// Writes the status if it says anything new.
+async fn write(work: Work<'_>, facts: &Facts<'_>) -> Result<(), ReconcileError> {
+    let let_go =
+        facts.outcome.done.contains(&crate::decide::Step::RemoveFinalizer) && work.seen.deleted().is_some();
+    let status = tell(facts);
+    if let_go || !status::differs(work.seen.status(), &status) {
+        return Ok(());
+    }
+    if !work.context.guard.holds() {
+        return Err(ApplyError::NotLeading.into());
+    }
+    write_status(work, &status).await.map_err(ReconcileError::Status)?;
+    report::change(work.context, work.seen, &status);
+    Ok(())
+}
+
+/// How the session's pod is reached, once it has an address and runs.
+fn endpoint(context: &Context, key: &SessionKey, seen: &Observed) -> Option<Endpoint> {
+    let pod = seen.own_pod().filter(|pod| pod.deleting.is_none() && !pod.has_ended())?;
+    let address = pod.ip.as_ref()?.parse().ok()?;
+    Some(Endpoint {
+        session: key.clone(),
+        session_uid: seen.uid().to_owned(),
+        pod_uid: pod.uid.clone(),
+        address: std::net::SocketAddr::new(address, context.settings.session.port),
+        token: crds::token::derive(&context.key, seen.uid()),
+    })
+}
+
+fn listen(context: &Context, seen: &Observed, endpoint: Option<&Endpoint>) {
+    match endpoint.filter(|_| seen.own_pod().is_some_and(PodSeen::has_run)) {
+        Some(endpoint) => context.polls.sync(endpoint.clone()),
+        None => context.polls.forget(seen.uid()),
+    }
+}
+
+/// When to look again if nothing happens.
+fn again(context: &Context, key: &SessionKey, decision: &Decision, outcome: &status::Outcome) -> Action {
+    let resync = jitter(context.resync, key);
+    let mut again = decision.again.unwrap_or(resync).min(resync);
+    if outcome.again {
+        again = again.min(ASK_AGAIN);
+    }
+    if outcome.problem.is_some() {
+        again = again.min(context.memory.failed(key));
+    } else {
+        context.memory.succeeded(key);
+    }
+    Action::requeue(again)
+}
+
+/// The same time for the same session, between 0.8 and 1.2 of it, so that they do not all come at once.
+fn jitter(time: Duration, key: &SessionKey) -> Duration {
+    use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
+    let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(key);
+    let share = u32::try_from(hash % 401).unwrap_or(0);
+    time * (800 + share) / 1_000
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the signature that kube asks for")]
+fn on_error(session: Arc<Guarded>, error: &ReconcileError, context: Arc<Context>) -> Action {
+    let key = key(&session);
+    match error {
+        ReconcileError::Unreadable(why) => {
+            warn!(session = %key, "the resource cannot be read and is left alone: {why}");
+            report::unreadable(&context, session.meta(), why);
+            Action::await_change()
+        }
+        ReconcileError::Apply(ApplyError::Call { source: CallError::Stale(_), .. })
+        | ReconcileError::Status(CallError::Stale(_)) => {
+            debug!(session = %key, "{error}: looked at again");
+            Action::requeue(context.memory.failed(&key))
+        }
+        ReconcileError::Dereference(_)
+        | ReconcileError::Apply(_)
+        | ReconcileError::Status(_)
+        | ReconcileError::Late => {
+            let wait = context.memory.failed(&key);
+            info!(session = %key, again_in_ms = wait.as_millis(), "{error}");
+            Action::requeue(wait)
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The first step: everything that a decision needs, from the caches where they have it, from the API server where not. It
+//! decides nothing and writes nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crds::conditions::reason;
+use crds::{WhatsAppSession, names};
+use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolumeClaim, Secret};
+use k8s_openapi::jiff::Timestamp;
+use kube::Api;
+use session_api::SessionState;
+
+use crate::call::{CallError, call, maybe};
+use crate::context::Context;
+use crate::decide::node_to_look_at;
+use crate::index::{account, volume};
+use crate::observe::{Answer, ClaimSeen, NodeSeen, Observed, SessionKey, Turn};
+use crate::secrets::{self, References};
+
+/// Something could not be looked at.
+#[derive(Debug, thiserror::Error)]
+#[error("look at {what}: {source}")]
+pub struct DereferenceError {
+    /// What.
+    pub what: &'static str,
+    /// Why.
+    pub source: CallError,
+}
+
+fn looking_at(what: &'static str) -> impl FnOnce(CallError) -> DereferenceError {
+    move |source| DereferenceError { what, source }
+}
+
+/// Looks at a session and at everything that belongs to it.
+///
+/// # Errors
+/// Something could not be looked at.
+pub async fn dereference(
+    context: &Context,
+    key: &SessionKey,
+    session: Arc<WhatsAppSession>,
+) -> Result<(Observed, References), DereferenceError> {
+    let references = references(context, key, &session).await?;
+    let mut seen = from_caches(context, key, session);
+    if let Some(existing) = &seen.session.spec.storage.existing_claim {
+        let api: Api<PersistentVolumeClaim> = Api::namespaced(context.world.client.clone(), &key.namespace);
+        let claim = maybe(api.get(&existing.name)).await.map_err(looking_at("the existing claim"))?;
+        seen.claim = claim.as_ref().map(ClaimSeen::of);
+    }
+    if let Some(node) = node_to_look_at(&seen) {
+        seen.node = look_at_node(context, node).await?;
+    }
+    let settled = seen.own_pod().is_some() && seen.secret.is_some() && seen.network_policy.is_some();
+    seen.namespace_terminating = !settled && is_terminating(context, &key.namespace).await?;
+    Ok((seen, references))
+}
+
+fn from_caches(context: &Context, key: &SessionKey, session: Arc<WhatsAppSession>) -> Observed {
+    let world = &context.world;
+    let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or(Timestamp::UNIX_EPOCH);
+    let (same_volume, same_account) = {
+        let index = world.index();
+        let older = |shared: &_| index.older(shared, key);
+        (older(&volume(key, &session)), account(&session).and_then(|account| older(&account)))
+    };
+    let mut seen = Observed {
+        claim: world.claims.get(&key.namespace, &names::claim(&key.name)).map(|claim| (*claim).clone()),
+        secret: world.secrets.get(&key.namespace, &names::secret(&key.name)).map(|kept| kept.0.clone()),
+        network_policy: world
+            .network_policies
+            .get(&key.namespace, &names::network_policy(&key.name))
+            .map(|kept| kept.0.clone()),
+        pods: world.pods.of_session(key).into_iter().map(|pod| (*pod).clone()).collect(),
+        session,
+        namespace_terminating: false,
+        node: NodeSeen::Unknown,
+        heard: None,
+        same_volume,
+        same_account,
+        code_asked: false,
+        warnings: Vec::new(),
+        turn: Turn::Later(String::new()),
+        now,
+    };
+    listen(context, key, &mut seen);
+    seen
+}
+
+/// What was heard from the pod, and what that pod may expect.
+fn listen(context: &Context, key: &SessionKey, seen: &mut Observed) {
+    let Some(pod) = seen.own_pod() else { return };
+    let (pod_uid, uid) = (pod.uid.clone(), seen.uid().to_owned());
+    seen.turn = context.fleet.turn(key, &pod_uid);
+    let heard = context.polls.last(&uid).filter(|heard| heard.pod_uid == pod_uid);
+    seen.heard = heard.map(|heard| heard.answer);
+    if let Some(Answer::Status(said)) = &seen.heard {
+        let waits = said.state == SessionState::AwaitingPairing;
+        seen.code_asked = waits && context.memory.code_asked(key, &(pod_uid, said.since));
+    }
+}
+
+async fn references(
+    context: &Context,
+    key: &SessionKey,
+    session: &WhatsAppSession,
+) -> Result<References, DereferenceError> {
+    let api: Api<Secret> = Api::namespaced(context.world.client.clone(), &key.namespace);
+    let mut all = BTreeMap::new();
+    for name in secrets::named(&session.spec) {
+        let secret = maybe(api.get(name)).await.map_err(looking_at("a Secret that the spec names"))?;
+        let data = secret
+            .map(|secret| secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)));
+        all.insert(name.to_owned(), data.map(Iterator::collect));
+    }
+    Ok(References(all))
+}
+
+/// A node that may not be looked at is not known to be lost.
+async fn look_at_node(context: &Context, name: &str) -> Result<NodeSeen, DereferenceError> {
+    let api: Api<Node> = Api::all(context.world.client.clone());
+    match call(api.get(name)).await {
+        Ok(node) => Ok(NodeSeen::of(&node)),
+        Err(CallError::NotFound) => Ok(NodeSeen::Gone),
+        Err(CallError::Refused { reason: reason::FORBIDDEN, .. }) => Ok(NodeSeen::Unknown),
+        Err(source) => Err(DereferenceError { what: "the pod's node", source }),
+    }
+}
+
+async fn is_terminating(context: &Context, name: &str) -> Result<bool, DereferenceError> {
+    if let Some(known) = context.memory.terminating(name) {
+        return Ok(known);
+    }
+    let api: Api<Namespace> = Api::all(context.world.client.clone());
+    let namespace = maybe(api.get_metadata(name)).await.map_err(looking_at("the namespace"))?;
+    let terminating = namespace.is_none_or(|namespace| namespace.metadata.deletion_timestamp.is_some());
+    context.memory.saw_namespace(name, terminating);
+    Ok(terminating)
+}

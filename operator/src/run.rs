@@ -1,0 +1,256 @@
+//! The program's life: configuration in, watches, the lead, the controller, and a graceful end.
+
+use std::process::exit;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Client;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tracing::{error, info};
+use tracing_subscriber::EnvFilter;
+
+use crate::build::{self, Settings};
+use crate::cluster_key::{self, ClusterKeyError};
+use crate::config::{Config, LeaseFlags};
+use crate::context::{Context, Memory};
+use crate::controller;
+use crate::decide::Rules;
+use crate::events::Events;
+use crate::leader::{self, Campaign, CampaignError, Guard};
+use crate::observe::SessionKey;
+use crate::poll;
+use crate::rollout::{self, Fleet};
+use crate::world::World;
+
+/// Exit code: the configuration cannot be used.
+pub const BAD_CONFIGURATION: u8 = 64;
+/// Exit code: the lead is lost, or something failed.
+pub const FAILED: u8 = 1;
+
+/// How many sessions may wait to be looked at in the channel; whoever wakes more waits.
+const WAKES: usize = 1_024;
+
+/// The program cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A flag or the kubeconfig cannot be used.
+    #[error("{0}")]
+    Configuration(String),
+    /// The threads cannot be started.
+    #[error("start the program: {0}")]
+    Start(#[source] std::io::Error),
+    /// The port cannot be bound.
+    #[error("listen on {address}: {source}")]
+    Listen {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The address file cannot be written.
+    #[error("write the address to {path}: {source}")]
+    AddressFile {
+        /// Where.
+        path: std::path::PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// There is no cluster key.
+    #[error("get the cluster key: {0}")]
+    ClusterKey(#[from] ClusterKeyError),
+    /// The election cannot begin.
+    #[error("run for the lead: {0}")]
+    Campaign(#[from] CampaignError),
+}
+
+/// Logs to stderr; `RUST_LOG` says what.
+pub fn log() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,kube=warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .log_internal_errors(false)
+        .init();
+}
+
+/// Runs until a signal comes.
+///
+/// # Errors
+/// The program cannot start, or not go on.
+pub fn run(config: Config) -> Result<(), RunError> {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::Start)?;
+    let result = runtime.block_on(serve(config));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    result
+}
+
+async fn serve(config: Config) -> Result<(), RunError> {
+    let kube = kube_config().await?;
+    let namespace = config.namespace.clone().filter(|name| !name.is_empty());
+    let namespace = namespace.unwrap_or_else(|| kube.default_namespace.clone());
+    let settings = Settings {
+        session: config.session.clone(),
+        network: config.network.clone(),
+        namespace: namespace.clone(),
+    };
+    let client =
+        Client::try_from(kube.clone()).map_err(|error| RunError::Configuration(error.to_string()))?;
+    let listener = listen(&config).await?;
+    let stop = stop_signal()?;
+    let (wake, woken) = mpsc::channel(WAKES);
+    let world = World::watch(&client, &config.watch_namespaces, &config.selector, wake.clone());
+    let mut campaign = campaign(kube, &config.lease, &namespace)?;
+    let guard = campaign.as_ref().map_or_else(Guard::always, Campaign::guard);
+    let _served = listener;
+    let Some(woken) = lead(&world, campaign.as_mut(), woken, stop.clone()).await else {
+        return farewell(campaign).await;
+    };
+    let revision = build::pod::revision(&settings.session);
+    let fleet = Arc::new(Fleet::new(rollout_settings(&config)?, revision));
+    let context = Arc::new(Context {
+        polls: poll::Sessions::new(wake.clone(), poll::Timing::default()),
+        key: cluster_key::obtain(&client, &namespace).await?,
+        rules: Rules { node_loss: config.node_loss().try_into().unwrap_or_default() },
+        resync: config.resync(),
+        events: Events::new(client, &namespace),
+        memory: Memory::default(),
+        fleet: Arc::clone(&fleet),
+        world,
+        guard,
+        settings,
+    });
+    let plans = tokio::spawn(rollout::drive(fleet, members(&context), wake, |_| ()));
+    controller::run(context, config.concurrency, woken, stopped(stop)).await;
+    plans.abort();
+    farewell(campaign).await
+}
+
+async fn kube_config() -> Result<kube::Config, RunError> {
+    let config = match kube::Config::incluster() {
+        Ok(config) => Ok(config),
+        Err(_) => kube::Config::infer().await,
+    };
+    let mut config = config.map_err(|error| {
+        RunError::Configuration(format!(
+            "there is neither a service account nor a usable kubeconfig (KUBECONFIG): {error}"
+        ))
+    })?;
+    // Every call has its own time limit; what may be tried again is decided where it is known what it does.
+    config.default_retry = false;
+    config.connect_timeout = Some(Duration::from_secs(5));
+    Ok(config)
+}
+
+async fn listen(config: &Config) -> Result<TcpListener, RunError> {
+    let address = config.listen;
+    let failed = |source| RunError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    if let Some(path) = &config.address_file {
+        let written = std::fs::write(path.with_extension("new"), format!("{bound}\n"))
+            .and_then(|()| std::fs::rename(path.with_extension("new"), path));
+        written.map_err(|source| RunError::AddressFile { path: path.clone(), source })?;
+    }
+    info!(address = %bound, "listening");
+    Ok(listener)
+}
+
+fn campaign(kube: kube::Config, flags: &LeaseFlags, namespace: &str) -> Result<Option<Campaign>, RunError> {
+    if !flags.elect {
+        return Ok(None);
+    }
+    let seconds = |seconds: u32| Duration::from_secs(seconds.into());
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let settings = leader::Settings {
+        namespace: namespace.to_owned(),
+        name: flags.name.clone(),
+        identity: leader::identity(host.trim()),
+        duration: seconds(flags.duration_seconds),
+        renew_deadline: seconds(flags.renew_deadline_seconds),
+        retry: seconds(flags.retry_seconds),
+    };
+    let campaign = leader::campaign(kube, settings, |loss| {
+        error!("the lead is lost ({loss:?}): this process ends at once");
+        exit(i32::from(FAILED));
+    });
+    campaign.map(Some).map_err(RunError::Campaign)
+}
+
+/// Waits for the lead and for the caches. Until then, what happens is only taken in by the caches. None: it is over.
+async fn lead(
+    world: &World,
+    campaign: Option<&mut Campaign>,
+    mut woken: mpsc::Receiver<SessionKey>,
+    stop: watch::Receiver<bool>,
+) -> Option<mpsc::Receiver<SessionKey>> {
+    let ready = async {
+        if let Some(campaign) = campaign {
+            campaign.acquired().await;
+            info!("this operator leads");
+        }
+        world.synced().await;
+    };
+    let drain = async {
+        while woken.recv().await.is_some() {}
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = ready => {}
+        () = drain => {}
+        () = stopped(stop) => return None,
+    }
+    Some(woken)
+}
+
+fn rollout_settings(config: &Config) -> Result<rollout::Settings, RunError> {
+    let budget = config.rollout.max_unavailable.parse();
+    Ok(rollout::Settings {
+        budget: budget
+            .map_err(|error| RunError::Configuration(format!("--rollout-max-unavailable: {error}")))?,
+        max_failures: config.rollout.max_failures.try_into().unwrap_or(usize::MAX),
+        progress_deadline: Duration::from_secs(config.rollout.progress_deadline_seconds.into()),
+    })
+}
+
+/// The sessions as the rollout sees them.
+fn members(context: &Arc<Context>) -> impl Fn() -> Vec<rollout::Session> + Send + use<> {
+    let context = Arc::clone(context);
+    move || {
+        let sessions = context.world.sessions.state();
+        let readable = sessions.iter().filter_map(|session| session.0.as_ref().ok());
+        let member = |session: &crds::WhatsAppSession| {
+            let meta = &session.metadata;
+            let (namespace, name) = (meta.namespace.as_deref()?, meta.name.as_deref()?);
+            let pod = context.world.pods.get(namespace, name);
+            rollout::Session::of(session, pod.as_deref(), context.fleet.revision())
+        };
+        readable.filter_map(member).collect()
+    }
+}
+
+fn stop_signal() -> Result<watch::Receiver<bool>, RunError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Start)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Start)?;
+    let (stop, stopped) = watch::channel(false);
+    tokio::spawn(async move {
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        info!("stopping");
+        let _nobody = stop.send(true);
+    });
+    Ok(stopped)
+}
+
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    let _gone = stop.wait_for(|stop| *stop).await;
+}
+
+async fn farewell(campaign: Option<Campaign>) -> Result<(), RunError> {
+    if let Some(campaign) = campaign {
+        campaign.release().await;
+    }
+    Ok(())
+}
