@@ -378,7 +378,7 @@ pub fn condition(session: &WhatsAppSession, type_: &str) -> Option<Condition> {
 async fn install_roles(cluster: &Cluster, namespace: &str) -> Accounts {
     let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/warest");
     let watch = format!("watchNamespaces={{{namespace}}}");
-    let rendered = cluster.helm(&["template", namespace, chart, "-n", namespace, "--set", &watch]).await.ok();
+    let rendered = cluster.helm(&["template", "warest", chart, "-n", namespace, "--set", &watch]).await.ok();
     let objects: Vec<Value> = serde_norway::Deserializer::from_str(&rendered)
         .map(|document| Value::deserialize(document).expect("YAML"))
         .filter(|object| {
