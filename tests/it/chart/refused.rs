@@ -50,6 +50,7 @@ fn a_value_of_the_wrong_kind_is_named() {
         ("gateway.redis.url=http://redis", "/gateway/redis/url"),
         ("gateway.extraEnv[0].value=x", "/gateway/extraEnv/0"),
         ("gateway.nodeSelector.a=true", "/gateway/nodeSelector/a"),
+        ("session.env.A=one\\,B=two", "/session/env/A"),
         ("session.image.digest=sha256:12", "/session/image/digest"),
         ("session.image.pullPolicy=Sometimes", "/session/image/pullPolicy"),
         ("session.resources.limits.memory=64MB", "/session/resources/limits/memory"),
