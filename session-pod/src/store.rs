@@ -203,10 +203,11 @@ pub(crate) struct Opened {
     pub queued: Vec<Queued>,
 }
 
-/// The open store. One connection, used by one caller at a time.
+/// The open store. Two connections, each used by one caller at a time: who reads does not wait for a commit to reach the disk.
 #[derive(Debug)]
 pub(crate) struct Store {
     connection: Mutex<Connection>,
+    reader: Mutex<Connection>,
     file: PathBuf,
     limits: Limits,
     newest: watch::Sender<u64>,
@@ -240,8 +241,13 @@ impl Store {
         schema::prepare(&mut connection, &file)?;
         let opened = meta::count_process(&mut connection, &file, known)?;
         let newest = events::newest(&connection).map_err(during("read the log", &file))?;
-        let store =
-            Self { connection: Mutex::new(connection), file, limits, newest: watch::Sender::new(newest) };
+        let store = Self {
+            reader: Mutex::new(schema::reader(&file)?),
+            connection: Mutex::new(connection),
+            file,
+            limits,
+            newest: watch::Sender::new(newest),
+        };
         Ok((store, opened))
     }
 
@@ -307,7 +313,8 @@ impl Store {
         action: &'static str,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
-        work(&self.lock()).map_err(during(action, &self.file))
+        let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        work(&reader).map_err(during(action, &self.file))
     }
 
     fn transaction<T>(

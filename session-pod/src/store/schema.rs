@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 
 use super::{StoreError, during};
 
@@ -56,6 +56,16 @@ pub(super) fn prepare(connection: &mut Connection, file: &Path) -> Result<(), St
         tx.commit().map_err(&failed)?;
     }
     Ok(())
+}
+
+/// A connection that only reads.
+pub(super) fn reader(file: &Path) -> Result<Connection, StoreError> {
+    let failed = during("open the file to read", file);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(file, flags).map_err(&failed)?;
+    connection.busy_timeout(std::time::Duration::from_secs(10)).map_err(&failed)?;
+    connection.execute_batch("PRAGMA cache_size = -128; PRAGMA temp_store = MEMORY;").map_err(&failed)?;
+    Ok(connection)
 }
 
 fn settings(connection: &Connection) -> rusqlite::Result<()> {
