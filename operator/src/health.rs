@@ -34,10 +34,14 @@ struct Facts {
 }
 
 impl Health {
-    /// Ready once all of these are there.
-    pub fn needing<N: Into<String>>(needs: impl IntoIterator<Item = N>) -> Self {
-        let needs = needs.into_iter().map(|need| (need.into(), false)).collect();
-        Self { facts: Arc::new(Mutex::new(Facts { needs, ..Facts::default() })) }
+    /// Live and ready: nothing has begun, and nothing is needed.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Not ready before this is there.
+    pub fn require(&self, need: &str) {
+        self.set(need, false);
     }
 
     /// This loop moves. From the first time on it has to, at least every minute.
@@ -53,11 +57,6 @@ impl Health {
     /// This is there now.
     pub fn ready(&self, need: &str) {
         self.set(need, true);
-    }
-
-    /// This is not there any more.
-    pub fn lost(&self, need: &str) {
-        self.set(need, false);
     }
 
     /// Loops that are stuck.
@@ -151,7 +150,9 @@ mod tests {
     async fn the_probes_say_what_is_missing() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let health = Health::needing(["sessions", "pods"]);
+        let health = Health::new();
+        health.require("sessions");
+        health.require("pods");
         let (stop, stopped) = oneshot::channel::<()>();
         let stopped = async move { drop(stopped.await) };
         let serving = tokio::spawn(serve(listener, health.clone(), || "# EOF\n".to_owned(), stopped));
@@ -162,7 +163,7 @@ mod tests {
         assert!(answer.ends_with(r#"{"missing":["pods"],"ok":false}"#), "{answer}");
         health.ready("pods");
         assert!(ask(address, "/readyz").await.ends_with(r#"{"ok":true}"#));
-        health.lost("pods");
+        health.require("pods");
         assert!(ask(address, "/readyz").await.starts_with("HTTP/1.1 503"));
         assert!(ask(address, "/livez").await.starts_with("HTTP/1.1 200"));
         let metrics = ask(address, "/metrics").await;

@@ -35,6 +35,17 @@ struct Cause {
     reason: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Write {
+    verb: &'static str,
+    kind: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Kind {
+    kind: &'static str,
+}
+
 /// A condition as it stands: all three words are from a fixed set.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Standing {
@@ -64,6 +75,8 @@ pub struct Metrics {
     durations: Option<Histogram>,
     stale_skips: Counter,
     api_errors: Family<Cause, Counter>,
+    writes: Family<Write, Counter>,
+    watches_broken: Family<Kind, Counter>,
     leader: Level,
     polls: Level,
     sessions: Family<Standing, Level>,
@@ -90,7 +103,10 @@ impl Metrics {
         }
         let help = "Reconciles put off because the cache had not caught up with the operator's own writes";
         registry.register("stale_skips", help, self.stale_skips.clone());
-        registry.register("api_errors", "Failed calls to the API server, by reason", self.api_errors.clone());
+        registry.register("api_errors", "Reconciles that failed, by reason", self.api_errors.clone());
+        registry.register("writes", "Writes to the API server, by verb and kind", self.writes.clone());
+        let help = "Watches that broke and were begun anew, by kind";
+        registry.register("watches_broken", help, self.watches_broken.clone());
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The operator's version", build);
     }
@@ -109,23 +125,31 @@ impl Metrics {
         registry.register("rollout_stopped", help, self.rollout_stopped.clone());
     }
 
-    /// A reconcile has ended.
-    pub fn reconciled(&self, ok: bool, took: Duration) {
-        let result = if ok { "ok" } else { "error" };
-        self.reconciles.get_or_create(&Outcome { result }).inc();
+    /// A reconcile has ended; an error is one of a fixed set of words: `conflict`, `forbidden`, `late`, …
+    pub fn reconciled(&self, took: Duration, result: Result<(), &'static str>) {
         if let Some(durations) = &self.durations {
             durations.observe(took.as_secs_f64());
         }
+        if let Err(reason) = result {
+            self.api_errors.get_or_create(&Cause { reason }).inc();
+        }
+        let result = if result.is_ok() { "ok" } else { "error" };
+        self.reconciles.get_or_create(&Outcome { result }).inc();
     }
 
     /// A reconcile was put off: the cache is older than what the operator itself has written.
-    pub fn skipped_stale(&self) {
+    pub fn stale_skip(&self) {
         self.stale_skips.inc();
     }
 
-    /// A call to the API server failed. `reason` is one of a fixed set: `conflict`, `forbidden`, `late`, …
-    pub fn api_failed(&self, reason: &'static str) {
-        self.api_errors.get_or_create(&Cause { reason }).inc();
+    /// Something was written to the API server: `create`, `Pod`.
+    pub fn write(&self, verb: &'static str, kind: &'static str) {
+        self.writes.get_or_create(&Write { verb, kind }).inc();
+    }
+
+    /// A watch broke and is begun anew.
+    pub fn watch_broken(&self, kind: &'static str) {
+        self.watches_broken.get_or_create(&Kind { kind }).inc();
     }
 
     /// Takes down how things stand.
@@ -223,10 +247,11 @@ mod tests {
     #[test]
     fn counters_have_the_names_that_the_chart_uses() {
         let metrics = Metrics::new();
-        metrics.reconciled(true, Duration::from_millis(3));
-        metrics.reconciled(false, Duration::from_millis(30));
-        metrics.skipped_stale();
-        metrics.api_failed("conflict");
+        metrics.reconciled(Duration::from_millis(3), Ok(()));
+        metrics.reconciled(Duration::from_millis(30), Err("conflict"));
+        metrics.stale_skip();
+        metrics.write("create", "Pod");
+        metrics.watch_broken("Pod");
         let text = metrics.text();
         for line in [
             r#"warest_operator_reconciles_total{result="ok"} 1"#,
@@ -235,6 +260,8 @@ mod tests {
             "warest_operator_reconcile_duration_seconds_count 2",
             "warest_operator_stale_skips_total 1",
             r#"warest_operator_api_errors_total{reason="conflict"} 1"#,
+            r#"warest_operator_writes_total{verb="create",kind="Pod"} 1"#,
+            r#"warest_operator_watches_broken_total{kind="Pod"} 1"#,
             "warest_operator_rollout_outdated 0",
             "warest_operator_rollout_unavailable 0",
             "warest_operator_rollout_stopped 0",
