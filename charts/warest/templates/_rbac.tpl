@@ -28,9 +28,10 @@ subjects:
 
 {{/* The operator's rights where sessions are. */}}
 {{- define "warest.operator.rules" -}}
+# Their finalizer, and no other part.
 - apiGroups: [warest.io]
   resources: [whatsappsessions]
-  verbs: [get, list, watch, patch]
+  verbs: [list, watch, patch]
 - apiGroups: [warest.io]
   resources: [whatsappsessions/status]
   verbs: [patch]
@@ -39,14 +40,19 @@ subjects:
   resources: [whatsappsessions/finalizers]
   verbs: [update]
 - apiGroups: [""]
-  resources: [pods, persistentvolumeclaims, secrets]
+  resources: [pods, persistentvolumeclaims]
   verbs: [get, list, watch, create, patch, delete]
+# These two go with their owner.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, list, watch, create, patch]
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [list, watch, create, patch]
+# Listed, to tell why a volume is not mounted or provided.
 - apiGroups: [events.k8s.io]
   resources: [events]
-  verbs: [create, patch]
+  verbs: [create, patch, list]
 # Nothing is made in a namespace that is being deleted.
 - apiGroups: [""]
   resources: [namespaces]

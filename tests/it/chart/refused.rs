@@ -76,3 +76,12 @@ fn a_parent_chart_may_bring_its_own_globals() {
     let output = helm(&["template", "warest", &chart().to_string_lossy(), "--set", set]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+#[test]
+fn an_old_cluster_is_refused() {
+    let chart = chart().to_string_lossy().into_owned();
+    let with = |version: &str| helm(&["template", "warest", &chart, "--kube-version", version]);
+    assert!(with("1.33.0").status.success());
+    let said = String::from_utf8(with("1.32.9").stderr).unwrap();
+    assert!(said.contains("requires kubeVersion: >=1.33.0-0"), "{said}");
+}
