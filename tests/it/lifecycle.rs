@@ -56,7 +56,8 @@ async fn from_apply_to_a_text_that_a_phone_shows() {
     assert!(!shown.contains(&phone.number), "no phone number in the resource: {shown}");
 
     let (_gateway, url) = stack.gateway().await;
-    let body = json!({"sessionId": "toko", "to": phone.number, "text": "hello from the cluster"});
+    let reader = stack.rig().phone().await;
+    let body = json!({"sessionId": "toko", "to": reader.number, "text": "hello from the cluster"});
     let sent = eventually("the gateway to route", || async {
         let request =
             http::client().post(format!("{url}/api/messages/text")).header("X-API-Key", ADMIN).json(&body);
@@ -65,7 +66,7 @@ async fn from_apply_to_a_text_that_a_phone_shows() {
     })
     .await;
     assert_eq!(sent.body["status"], "sent", "{}", sent.body);
-    phone.receives("hello from the cluster").await;
+    reader.receives("hello from the cluster").await;
     assert!(
         !std::fs::read_to_string(stack.operator_log()).unwrap().contains(&phone.number),
         "nor in the log"
@@ -103,7 +104,7 @@ async fn the_children_are_this_sessions_and_restricted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn suspended_and_resumed_without_a_new_qr_code() {
     let stack = Stack::start().await;
-    let phone = stack.paired("toko", json!({})).await;
+    stack.paired("toko", json!({})).await;
     stack.patch("toko", json!({"operatingMode": "Suspended"})).await;
     stack.reaches("toko", SUSPENDED, "True", reason::SUSPENDED).await;
     assert!(stack.pod("toko").await.is_none(), "Suspended is said only once the pod is gone");
@@ -113,9 +114,7 @@ async fn suspended_and_resumed_without_a_new_qr_code() {
 
     stack.patch("toko", json!({"operatingMode": "Running"})).await;
     stack.ready("toko").await;
-    let body = json!({"to": phone.number, "content": {"type": "text", "text": "back again"}});
-    stack.ask("toko", Method::POST, routes::MESSAGES, &body).await.ok();
-    phone.receives("back again").await;
+    stack.sends("toko", "back again").await;
     assert_eq!(stack.session("toko").await.status.unwrap().writer_epoch, Some(2));
     assert_eq!(overlaps(&stack.node().opens()), []);
 }
@@ -148,7 +147,7 @@ async fn a_webhook_secret_is_rotated_without_a_restart() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_retained_is_taken_up_again() {
     let stack = Stack::start().await;
-    let phone = stack.paired("toko", json!({})).await;
+    stack.paired("toko", json!({})).await;
     let claim = stack.claim("toko").await.unwrap().metadata.uid;
     stack.delete("toko").await;
     stack.pod_gone("toko").await;
@@ -161,9 +160,7 @@ async fn what_is_retained_is_taken_up_again() {
     stack.apply("toko", json!({})).await;
     stack.ready("toko").await;
     assert_eq!(stack.claim("toko").await.unwrap().metadata.uid, claim);
-    let body = json!({"to": phone.number, "content": {"type": "text", "text": "the same device"}});
-    stack.ask("toko", Method::POST, routes::MESSAGES, &body).await.ok();
-    phone.receives("the same device").await;
+    stack.sends("toko", "the same device").await;
     assert_eq!(overlaps(&stack.node().opens()), []);
 }
 

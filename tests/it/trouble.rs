@@ -13,15 +13,8 @@ use session_api::routes;
 use system_tests::api_proxy::{Fault, Rule};
 use system_tests::cluster::{Cluster, ClusterConfig, overlaps};
 use system_tests::crd;
-use system_tests::rig::Phone;
 use system_tests::stack::{Stack, condition};
 use system_tests::wait::eventually;
-
-async fn sends(stack: &Stack, phone: &Phone, text: &str) {
-    let body = json!({"to": phone.number, "content": {"type": "text", "text": text}});
-    stack.ask("toko", Method::POST, routes::MESSAGES, &body).await.ok();
-    phone.receives(text).await;
-}
 
 async fn suspend(stack: &Stack) {
     stack.patch("toko", json!({"operatingMode": "Suspended"})).await;
@@ -152,18 +145,19 @@ async fn a_session_goes_on_while_the_api_server_is_away() {
     let stack = Stack::on_own_cluster(Cluster::start(ClusterConfig::default()).await).await;
     let mut stack = stack;
     stack.start_operator(&[]).await;
-    let phone = stack.paired("toko", json!({})).await;
+    stack.paired("toko", json!({})).await;
     let pod = stack.pod("toko").await.unwrap();
     let token =
         stack.api::<Secret>().get("toko-session").await.unwrap().data.unwrap().remove("token").unwrap();
     let address = pod.status.unwrap().pod_ip.unwrap();
     stack.cluster().stop_api_server();
     let url = format!("http://{address}:{}{}", names::SESSION_PORT, routes::MESSAGES);
-    let body = json!({"to": phone.number, "content": {"type": "text", "text": "without the cluster"}});
+    let reader = stack.rig().phone().await;
+    let body = json!({"to": reader.number, "content": {"type": "text", "text": "without the cluster"}});
     let token = String::from_utf8(token.0).unwrap();
     let request = system_tests::http::client().post(url).bearer_auth(token).json(&body);
     system_tests::http::send(request).await.ok();
-    phone.receives("without the cluster").await;
+    reader.receives("without the cluster").await;
     stack.cluster().start_api_server().await;
     stack.ready("toko").await;
     assert_eq!(stack.pod_uid("toko").await, pod.metadata.uid.unwrap(), "nothing was restarted");
@@ -186,8 +180,8 @@ async fn every_third_call_fails_and_it_converges_all_the_same() {
         proxy.add(rule);
     }
     stack.start_operator_through(&proxy, &[]).await;
-    let phone = stack.paired("toko", json!({})).await;
-    sends(&stack, &phone, "in spite of all").await;
+    stack.paired("toko", json!({})).await;
+    stack.sends("toko", "in spite of all").await;
     assert_eq!(overlaps(&stack.node().opens()), []);
     assert_eq!(stack.node().opens().len(), 1);
 }

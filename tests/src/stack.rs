@@ -307,6 +307,14 @@ impl Stack {
         http::send(if body.is_null() { request } else { request.json(body) }).await
     }
 
+    /// Sends a text through a session to a new phone, which must show it.
+    pub async fn sends(&self, name: &str, text: &str) {
+        let reader = self.rig.phone().await;
+        let body = json!({"to": reader.number, "content": {"type": "text", "text": text}});
+        self.ask(name, Method::POST, session_api::routes::MESSAGES, &body).await.ok();
+        reader.receives(text).await;
+    }
+
     /// The QR code that a session shows.
     pub async fn qr(&self, name: &str) -> String {
         self.reaches(name, crds::conditions::READY, "False", crds::conditions::reason::AWAITING_PAIRING)
