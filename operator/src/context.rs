@@ -10,6 +10,7 @@ use crate::build::Settings;
 use crate::decide::Rules;
 use crate::events::Events;
 use crate::leader::Guard;
+use crate::metrics::Metrics;
 use crate::observe::SessionKey;
 use crate::poll::Sessions;
 use crate::rollout::Fleet;
@@ -36,6 +37,8 @@ pub struct Context {
     pub rules: Rules,
     /// After how long a session is looked at again.
     pub resync: Duration,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
     /// What is told as Events.
     pub events: Events,
     /// What is remembered between two looks.
@@ -45,6 +48,7 @@ pub struct Context {
 /// What is remembered between two looks; all of it may be forgotten.
 #[derive(Debug, Default)]
 pub struct Memory {
+    uids: Mutex<HashMap<SessionKey, String>>,
     failures: Mutex<HashMap<SessionKey, u32>>,
     codes: Mutex<HashMap<SessionKey, (String, u64)>>,
     namespaces: Mutex<HashMap<String, (bool, Instant)>>,
@@ -64,10 +68,20 @@ impl Memory {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 
-    /// The session is gone.
-    pub fn forget(&self, key: &SessionKey) {
+    /// The session of this name has this UID. Goes out: the UID of a former one.
+    pub fn is_now(&self, key: &SessionKey, uid: &str) -> Option<String> {
+        let mut uids = self.uids.lock().unwrap_or_else(PoisonError::into_inner);
+        if uids.get(key).is_some_and(|known| known == uid) {
+            return None;
+        }
+        uids.insert(key.clone(), uid.to_owned())
+    }
+
+    /// The session is gone. Goes out: its UID.
+    pub fn forget(&self, key: &SessionKey) -> Option<String> {
         self.succeeded(key);
         self.codes.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        self.uids.lock().unwrap_or_else(PoisonError::into_inner).remove(key)
     }
 
     /// Whether a pairing code was asked for since this pod came to wait for one.

@@ -3,8 +3,9 @@
 //! Comes in: sessions that something has happened to. Goes out: writes, through the steps. At most so many at once, never
 //! the same one twice at once; each waits longer after each failure of its own.
 
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{Stream, StreamExt as _};
 use kube::Resource as _;
@@ -17,6 +18,7 @@ use crate::call::CallError;
 use crate::context::Context;
 use crate::decide::{Decision, decide};
 use crate::dereference::{DereferenceError, dereference};
+use crate::health::Health;
 use crate::observe::{Endpoint, Observed, PodSeen, SessionKey};
 use crate::status::{Facts, tell};
 use crate::validate::validate;
@@ -27,6 +29,10 @@ use crate::{build, report, status};
 const LOOK_WITHIN: Duration = Duration::from_mins(2);
 /// How long until a session is looked at again whose last writes the watches do not show yet.
 const STALE_AGAIN: Duration = Duration::from_secs(1);
+/// How often the controller says that it lives.
+const BEAT: Duration = Duration::from_secs(15);
+/// Its name there.
+const LOOP: &str = "controller";
 /// How long until a session is looked at again that did not do what it was asked to.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 
@@ -66,24 +72,33 @@ impl ReconcileError {
 /// Looks after all sessions until `stop` comes; looks that are under way are brought to their end.
 pub async fn run(
     context: Arc<Context>,
-    concurrency: u16,
-    wake: mpsc::Receiver<SessionKey>,
+    (concurrency, health): (u16, Health),
+    woken: mpsc::Receiver<SessionKey>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) {
-    let queue = queue(&context, wake).take_until(stop);
+    let queue = queue(&context, woken).take_until(stop);
     let store = context.world.sessions.clone();
     let config = controller::Config::default().concurrency(concurrency);
     let look = |session: Arc<Guarded>, context: Arc<Context>| Box::pin(reconcile(session, context));
-    let looks = applier(look, on_error, Arc::clone(&context), store, queue.boxed(), config);
-    looks
-        .for_each(|look| {
-            if let Err(controller::Error::ObjectNotFound(gone)) = look {
-                let key = SessionKey { namespace: gone.namespace.unwrap_or_default(), name: gone.name };
-                context.memory.forget(&key);
-            }
-            std::future::ready(())
-        })
-        .await;
+    let mut looks = pin!(applier(look, on_error, Arc::clone(&context), store, queue.boxed(), config));
+    let mut beat = tokio::time::interval(BEAT);
+    loop {
+        tokio::select! {
+            look = looks.next() => match look {
+                Some(Err(controller::Error::ObjectNotFound(gone))) => {
+                    let key = SessionKey { namespace: gone.namespace.unwrap_or_default(), name: gone.name };
+                    if let Some(uid) = context.memory.forget(&key) {
+                        context.polls.forget(&uid);
+                    }
+                }
+                Some(_) => {}
+                None => break,
+            },
+            _ = beat.tick() => {}
+        }
+        health.beat(LOOP);
+    }
+    health.rest(LOOP);
 }
 
 /// All sessions first, then those that something happens to.
@@ -91,9 +106,7 @@ fn queue(
     context: &Arc<Context>,
     wake: mpsc::Receiver<SessionKey>,
 ) -> impl Stream<Item = Result<ReconcileRequest<Guarded>, std::convert::Infallible>> + use<> {
-    let all: Vec<SessionKey> = context.world.index().keys().cloned().collect();
-    let unreadable = context.world.sessions.state().into_iter().map(|session| key(&session));
-    let all = futures_util::stream::iter(all.into_iter().chain(unreadable));
+    let all = futures_util::stream::iter(context.world.sessions.state()).map(|session| key(&session));
     let woken = futures_util::stream::unfold(wake, |mut wake| async { Some((wake.recv().await?, wake)) });
     all.chain(woken).map(|key| Ok(ReconcileRequest::from(reference(&key))))
 }
@@ -101,10 +114,14 @@ fn queue(
 async fn reconcile(session: Arc<Guarded>, context: Arc<Context>) -> Result<Action, ReconcileError> {
     let key = key(&session);
     if !context.world.shows_own_writes(&key) {
+        context.metrics.stale_skip();
         return Ok(Action::requeue(STALE_AGAIN));
     }
+    let start = Instant::now();
     let look = tokio::time::timeout(LOOK_WITHIN, look(&key, &session, &context)).await;
-    look.unwrap_or(Err(ReconcileError::Late))
+    let result = look.unwrap_or(Err(ReconcileError::Late));
+    context.metrics.reconciled(start.elapsed(), result.as_ref().map(|_| ()).map_err(ReconcileError::kind));
+    result
 }
 
 async fn look(key: &SessionKey, session: &Guarded, context: &Context) -> Result<Action, ReconcileError> {
@@ -114,7 +131,7 @@ async fn look(key: &SessionKey, session: &Guarded, context: &Context) -> Result<
     let desired = valid.as_ref().map(|valid| build::build(valid, &context.settings, &context.key));
     let decision = decide(&seen, desired.as_ref().map_err(|invalid| *invalid), &context.rules);
     let endpoint = endpoint(context, key, &seen);
-    listen(context, &seen, endpoint.as_ref());
+    listen(context, key, &seen, endpoint.as_ref());
     let work = Work {
         context,
         key,
@@ -169,7 +186,10 @@ fn endpoint(context: &Context, key: &SessionKey, seen: &Observed) -> Option<Endp
     })
 }
 
-fn listen(context: &Context, seen: &Observed, endpoint: Option<&Endpoint>) {
+fn listen(context: &Context, key: &SessionKey, seen: &Observed, endpoint: Option<&Endpoint>) {
+    if let Some(former) = context.memory.is_now(key, seen.uid()) {
+        context.polls.forget(&former);
+    }
     match endpoint.filter(|_| seen.own_pod().is_some_and(PodSeen::has_run)) {
         Some(endpoint) => context.polls.sync(endpoint.clone()),
         None => context.polls.forget(seen.uid()),

@@ -88,11 +88,6 @@ impl Index {
         self.users.get(shared).into_iter().flatten().map(|(_, key)| key.clone()).collect()
     }
 
-    /// All sessions.
-    pub fn keys(&self) -> impl Iterator<Item = &SessionKey> {
-        self.entries.keys()
-    }
-
     fn beside(&self, shared: &Shared, key: &SessionKey) -> Vec<SessionKey> {
         let secret = matches!(shared, Shared::Secret(..));
         self.users(shared).into_iter().filter(|other| !secret && other != key).collect()

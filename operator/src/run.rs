@@ -4,6 +4,7 @@ use std::process::exit;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crds::WhatsAppSession;
 use kube::Client;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -18,7 +19,9 @@ use crate::context::{Context, Memory};
 use crate::controller;
 use crate::decide::Rules;
 use crate::events::Events;
+use crate::health::{self, Health};
 use crate::leader::{self, Campaign, CampaignError, Guard};
+use crate::metrics::{self, Metrics};
 use crate::observe::SessionKey;
 use crate::poll;
 use crate::rollout::{self, Fleet};
@@ -31,6 +34,9 @@ pub const FAILED: u8 = 1;
 
 /// How many sessions may wait to be looked at in the channel; whoever wakes more waits.
 const WAKES: usize = 1_024;
+
+/// What is waited for before the operator is ready.
+const CACHES: &str = "caches";
 
 /// The program cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -99,20 +105,25 @@ async fn serve(config: Config) -> Result<(), RunError> {
     };
     let client =
         Client::try_from(kube.clone()).map_err(|error| RunError::Configuration(error.to_string()))?;
-    let listener = listen(&config).await?;
     let stop = stop_signal()?;
     let (wake, woken) = mpsc::channel(WAKES);
-    let world = World::watch(&client, &config.watch_namespaces, &config.selector, wake.clone());
+    let metrics = Arc::new(Metrics::new());
+    let world = World::watch(
+        &client,
+        (&config.watch_namespaces, &config.selector),
+        (wake.clone(), Arc::clone(&metrics)),
+    );
     let mut campaign = campaign(kube, &config.lease, &namespace)?;
     let guard = campaign.as_ref().map_or_else(Guard::always, Campaign::guard);
-    let _served = listener;
-    let Some(woken) = lead(&world, campaign.as_mut(), woken, stop.clone()).await else {
+    let fleet = Arc::new(Fleet::new(rollout_settings(&config)?, build::pod::revision(&settings.session)));
+    let polls = poll::Sessions::new(wake.clone(), poll::Timing::default());
+    let figures = Figures { world: Arc::clone(&world), guard, polls, fleet, metrics };
+    let health = endpoints(listen(&config).await?, figures.clone(), stop.clone());
+    let Some(woken) = lead(&figures.world, campaign.as_mut(), woken, stop.clone()).await else {
         return farewell(campaign).await;
     };
-    let revision = build::pod::revision(&settings.session);
-    let fleet = Arc::new(Fleet::new(rollout_settings(&config)?, revision));
+    let Figures { world, guard, polls, fleet, metrics } = figures;
     let context = Arc::new(Context {
-        polls: poll::Sessions::new(wake.clone(), poll::Timing::default()),
         key: cluster_key::obtain(&client, &namespace).await?,
         rules: Rules { node_loss: config.node_loss().try_into().unwrap_or_default() },
         resync: config.resync(),
@@ -120,13 +131,57 @@ async fn serve(config: Config) -> Result<(), RunError> {
         memory: Memory::default(),
         fleet: Arc::clone(&fleet),
         world,
+        polls,
         guard,
+        metrics,
         settings,
     });
     let plans = tokio::spawn(rollout::drive(fleet, members(&context), wake, |_| ()));
-    controller::run(context, config.concurrency, woken, stopped(stop)).await;
+    controller::run(context, (config.concurrency, health), woken, stopped(stop)).await;
     plans.abort();
     farewell(campaign).await
+}
+
+/// What the metrics are taken from.
+#[derive(Clone)]
+struct Figures {
+    world: Arc<World>,
+    guard: Guard,
+    polls: poll::Sessions,
+    fleet: Arc<Fleet>,
+    metrics: Arc<Metrics>,
+}
+
+/// A session that could be read.
+struct Readable<'s>(&'s WhatsAppSession);
+
+impl AsRef<WhatsAppSession> for Readable<'_> {
+    fn as_ref(&self) -> &WhatsAppSession {
+        self.0
+    }
+}
+
+/// Serves probes and metrics. Ready is who has listed everything once, whether it leads or not.
+fn endpoints(listener: TcpListener, figures: Figures, stop: watch::Receiver<bool>) -> Health {
+    let health = Health::new();
+    health.require(CACHES);
+    let (listed, world) = (health.clone(), Arc::clone(&figures.world));
+    tokio::spawn(async move {
+        world.synced().await;
+        listed.ready(CACHES);
+    });
+    let text = move || {
+        let sessions = figures.world.sessions.state();
+        figures.metrics.set(metrics::Figures {
+            leads: figures.guard.holds(),
+            polls: figures.polls.count(),
+            plan: &figures.fleet.plan(),
+            sessions: sessions.iter().filter_map(|session| session.0.as_ref().ok()).map(Readable),
+        });
+        figures.metrics.text()
+    };
+    tokio::spawn(health::serve(listener, health.clone(), text, stopped(stop)));
+    health
 }
 
 async fn kube_config() -> Result<kube::Config, RunError> {
@@ -177,7 +232,11 @@ fn campaign(kube: kube::Config, flags: &LeaseFlags, namespace: &str) -> Result<O
         error!("the lead is lost ({loss:?}): this process ends at once");
         exit(i32::from(FAILED));
     });
-    campaign.map(Some).map_err(RunError::Campaign)
+    match campaign {
+        Ok(campaign) => Ok(Some(campaign)),
+        Err(CampaignError::Times(error)) => Err(RunError::Configuration(error.to_string())),
+        Err(error) => Err(RunError::Campaign(error)),
+    }
 }
 
 /// Waits for the lead and for the caches. Until then, what happens is only taken in by the caches. None: it is over.

@@ -2,6 +2,7 @@
 //!
 //! Comes in: watch events. Goes out: the caches, and through `wake` the sessions to be looked at. It decides nothing.
 
+use std::borrow::Cow;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -24,6 +25,7 @@ use crate::cache::{Cache, Kept};
 use crate::gate::{Expected, Gate, Kind};
 use crate::index::{Index, Shared};
 use crate::kept::{NetworkPolicyKept, SecretKept};
+use crate::metrics::Metrics;
 use crate::observe::{ClaimSeen, PodSeen, SessionKey};
 
 /// A session, or what could not be read as one.
@@ -56,6 +58,7 @@ pub struct World {
     pub network_policies: Cache<NetworkPolicyKept>,
     /// What was written and has to be seen.
     pub gate: Gate,
+    metrics: Arc<Metrics>,
     scopes: Vec<String>,
     wake: mpsc::Sender<SessionKey>,
 }
@@ -77,12 +80,11 @@ impl Kept for Head {
 }
 
 impl World {
-    /// Begins to watch. `namespaces`: which; none is all. `wake` gets the sessions to be looked at.
+    /// Begins to watch. Of which namespaces (none: all), and which labels. `wake` gets the sessions to be looked at.
     pub fn watch(
         client: &Client,
-        namespaces: &[String],
-        selector: &str,
-        wake: mpsc::Sender<SessionKey>,
+        (namespaces, selector): (&[String], &str),
+        (wake, metrics): (mpsc::Sender<SessionKey>, Arc<Metrics>),
     ) -> Arc<Self> {
         let named: Vec<String> = namespaces.iter().filter(|name| !name.is_empty()).cloned().collect();
         let scopes = if named.is_empty() { vec![String::new()] } else { named };
@@ -101,6 +103,7 @@ impl World {
             network_policies: Cache::default(),
             gate: Gate::default(),
             scopes: scopes.clone(),
+            metrics,
             wake,
         });
         let writer = Arc::new(Mutex::new(writer));
@@ -156,7 +159,8 @@ impl World {
         } else {
             Api::namespaced(self.client.clone(), scope)
         };
-        let (wake, scope) = (self.wake.clone(), scope.to_owned());
+        let (wake, metrics, scope) = (self.wake.clone(), Arc::clone(&self.metrics), scope.to_owned());
+        let Cow::Borrowed(kind) = K::kind(&()) else { return };
         tokio::spawn(async move {
             let stream = watcher(api, config).default_backoff().modify(|object| {
                 object.meta_mut().managed_fields = None;
@@ -173,7 +177,8 @@ impl World {
                     }
                     Ok(None) => return,
                     Err(error) => {
-                        warn!(kind = %K::kind(&()), namespace = scope, "a watch broke off and is begun anew: {error}");
+                        metrics.watch_broken(kind);
+                        warn!(kind, namespace = scope, "a watch broke off and is begun anew: {error}");
                     }
                 }
             }
