@@ -32,7 +32,7 @@ fn code(error: kube::Error) -> u16 {
 }
 
 /// A pod of one container on the node of this namespace's test; `spec` is merged over it.
-fn pod(namespace: &str, name: &str, container: Value, spec: Value) -> Pod {
+fn pod(namespace: &str, name: &str, container: &Value, spec: &Value) -> Pod {
     let mut pod = json!({
         "metadata": {"name": name},
         "spec": {"nodeSelector": {"test": namespace}, "terminationGracePeriodSeconds": 5, "containers": [container]},
@@ -139,13 +139,15 @@ async fn a_restricted_namespace_takes_only_pods_that_are_harmless() {
     let namespace = cluster.restricted_namespace("strict").await;
     let pods: Api<Pod> = Api::namespaced(cluster.client(), &namespace);
     let privileged = json!({"image": "i", "securityContext": {"privileged": true}});
-    let refused =
-        pods.create(&PostParams::default(), &pod(&namespace, "p", privileged, json!({}))).await.unwrap_err();
+    let refused = pods
+        .create(&PostParams::default(), &pod(&namespace, "p", &privileged, &json!({})))
+        .await
+        .unwrap_err();
     assert!(refused.to_string().contains("violates PodSecurity \"restricted"), "{refused}");
     let container = json!({"image": "i", "securityContext": {
         "allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}, "runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"},
     }});
-    pods.create(&PostParams::default(), &pod(&namespace, "p", container, json!({}))).await.unwrap();
+    pods.create(&PostParams::default(), &pod(&namespace, "p", &container, &json!({}))).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -185,8 +187,8 @@ async fn kwok_plays_fifty_pods_at_once() {
         let pod = pod(
             &namespace,
             &format!("p-{number}"),
-            json!({"image": "i"}),
-            json!({"nodeSelector": {"type": "kwok"}}),
+            &json!({"image": "i"}),
+            &json!({"nodeSelector": {"type": "kwok"}}),
         );
         pods.create(&PostParams::default(), &pod).await.unwrap();
     }

@@ -17,7 +17,7 @@ async fn a_dropped_cluster_and_its_node_are_gone_at_once() {
     let cluster = Cluster::start(ClusterConfig::default()).await;
     let namespace = cluster.namespace("drop").await;
     let node = node(&cluster, &namespace, ProcessNodeConfig::default()).await;
-    create(&cluster, &namespace, &pod(&namespace, "p", shell("sleep 1000 & sleep 1000"), json!({}))).await;
+    create(&cluster, &namespace, &pod(&namespace, "p", &shell("sleep 1000 & sleep 1000"), &json!({}))).await;
     reaches(&cluster, &namespace, "p", "ready", is_ready).await;
     let (folder, mut processes) = (cluster.folder().to_owned(), cluster.processes());
     processes.extend(node.processes());

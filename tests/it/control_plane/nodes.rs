@@ -13,7 +13,7 @@ async fn a_node_that_is_cut_off_goes_on_and_learns_later() {
     create(
         cluster,
         &namespace,
-        &pod(&namespace, "p", shell(FOREVER), json!({"terminationGracePeriodSeconds": 1})),
+        &pod(&namespace, "p", &shell(FOREVER), &json!({"terminationGracePeriodSeconds": 1})),
     )
     .await;
     reaches(cluster, &namespace, "p", "ready", is_ready).await;
@@ -41,7 +41,7 @@ async fn a_forced_deletion_behind_a_cut_leaves_two_on_one_volume_and_the_observe
     let mut container = shell(FOREVER);
     container["volumeMounts"] = json!([{"name": "d", "mountPath": "/data"}]);
     let spec = json!({"nodeSelector": {}, "volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "data"}}]});
-    let pod = pod(&namespace, "p", container, spec);
+    let pod = pod(&namespace, "p", &container, &spec);
     create(&cluster, &namespace, &pod).await;
     reaches(&cluster, &namespace, "p", "ready", is_ready).await;
     assert!(overlaps(&cluster.opens()).is_empty());
@@ -63,9 +63,13 @@ async fn a_forced_deletion_behind_a_cut_leaves_two_on_one_volume_and_the_observe
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_was_switched_off_starts_its_pods_again() {
     let (cluster, namespace, node) = alone("power").await;
-    create(cluster, &namespace, &pod(&namespace, "p", shell(FOREVER), json!({}))).await;
-    create(cluster, &namespace, &pod(&namespace, "once", shell(FOREVER), json!({"restartPolicy": "Never"})))
-        .await;
+    create(cluster, &namespace, &pod(&namespace, "p", &shell(FOREVER), &json!({}))).await;
+    create(
+        cluster,
+        &namespace,
+        &pod(&namespace, "once", &shell(FOREVER), &json!({"restartPolicy": "Never"})),
+    )
+    .await;
     reaches(cluster, &namespace, "p", "ready", is_ready).await;
     reaches(cluster, &namespace, "once", "ready", is_ready).await;
     let before = node.processes();
@@ -94,7 +98,7 @@ async fn pods_of_a_lost_node_are_marked_and_evicted() {
     let beat = ProcessNodeConfig { heartbeat: Duration::from_secs(1), ..ProcessNodeConfig::default() };
     let lost = node(&cluster, &namespace, beat.clone()).await;
     let _other = ProcessNode::start(&cluster, "other", beat).await;
-    create(&cluster, &namespace, &pod(&namespace, "p", shell(FOREVER), json!({}))).await;
+    create(&cluster, &namespace, &pod(&namespace, "p", &shell(FOREVER), &json!({}))).await;
     reaches(&cluster, &namespace, "p", "ready", is_ready).await;
     lost.kill();
     reaches(&cluster, &namespace, "p", "not ready", |pod| !is_ready(pod)).await;

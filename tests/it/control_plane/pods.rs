@@ -25,7 +25,7 @@ async fn a_pod_sees_its_environment_its_files_its_volume_and_nothing_else() {
         json!([{"name": "s", "mountPath": "/etc/s"}, {"name": "d", "mountPath": "/data", "subPath": "part"}]);
     let volumes = json!([{"name": "s", "secret": {"secretName": "s"}}, {"name": "d", "persistentVolumeClaim": {"claimName": "data"}}]);
     let spec = json!({"restartPolicy": "Never", "volumes": volumes, "securityContext": {"fsGroup": 7}});
-    create(cluster, &namespace, &pod(&namespace, "p", container, spec)).await;
+    create(cluster, &namespace, &pod(&namespace, "p", &container, &spec)).await;
 
     let pod = reaches(cluster, &namespace, "p", "over", |pod| pod["status"]["phase"] == "Succeeded").await;
     let log = node.logs(&namespace, "p");
@@ -55,7 +55,7 @@ async fn in_cluster_configuration_reaches_the_api_server() {
         curl -sS --noproxy '*' --cacert $at/ca.crt -H "Authorization: Bearer $(cat $at/token)" \
         "https://$KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT/apis/authentication.k8s.io/v1/selfsubjectreviews" \
         -H 'Content-Type: application/json' -d '{"kind":"SelfSubjectReview","apiVersion":"authentication.k8s.io/v1"}'"#;
-    create(cluster, &namespace, &pod(&namespace, "p", shell(script), json!({"restartPolicy": "Never"})))
+    create(cluster, &namespace, &pod(&namespace, "p", &shell(script), &json!({"restartPolicy": "Never"})))
         .await;
     reaches(cluster, &namespace, "p", "over", |pod| pod["status"]["phase"] == "Succeeded").await;
     let log = node.logs(&namespace, "p");
@@ -83,7 +83,7 @@ http.server.HTTPServer((os.environ['POD_IP'], 8080), Handler).serve_forever()";
         "volumeMounts": [{"name": "state", "mountPath": "/state"}],
     });
     let spec = json!({"terminationGracePeriodSeconds": 1, "volumes": [{"name": "state", "emptyDir": {}}]});
-    create(cluster, &namespace, &pod(&namespace, "p", container, spec)).await;
+    create(cluster, &namespace, &pod(&namespace, "p", &container, &spec)).await;
     let pod = reaches(cluster, &namespace, "p", "ready", is_ready).await;
     let url = format!("http://{}:8080/", pod["status"]["podIP"].as_str().unwrap());
     system_tests::http::client().post(url).send().await.unwrap();
@@ -100,11 +100,11 @@ async fn what_cannot_start_says_why_and_starts_when_it_can() {
         move |pod: &Value| pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] == reason
     };
     let image = json!({"image": "warest/none:1", "args": ["-c", "sleep 1000"]});
-    create(cluster, &namespace, &pod(&namespace, "image", image, json!({}))).await;
+    create(cluster, &namespace, &pod(&namespace, "image", &image, &json!({}))).await;
     let mut config = shell("sleep 1000");
     config["env"] = json!([{"name": "T", "valueFrom": {"secretKeyRef": {"name": "missing", "key": "k"}}}]);
-    create(cluster, &namespace, &pod(&namespace, "config", config, json!({}))).await;
-    create(cluster, &namespace, &pod(&namespace, "crash", shell("exit 75"), json!({}))).await;
+    create(cluster, &namespace, &pod(&namespace, "config", &config, &json!({}))).await;
+    create(cluster, &namespace, &pod(&namespace, "crash", &shell("exit 75"), &json!({}))).await;
 
     reaches(cluster, &namespace, "image", "without image", waiting("ImagePullBackOff")).await;
     let pod =
@@ -129,10 +129,14 @@ async fn what_cannot_start_says_why_and_starts_when_it_can() {
 async fn deletion_lets_a_pod_end_in_peace_and_then_makes_it() {
     let (cluster, namespace, node) = alone("end").await;
     let polite = shell("trap 'echo thanks; exit 0' TERM; echo up; while :; do sleep 0.05; done");
-    create(cluster, &namespace, &pod(&namespace, "polite", polite, json!({}))).await;
+    create(cluster, &namespace, &pod(&namespace, "polite", &polite, &json!({}))).await;
     let deaf = shell("trap '' TERM; echo up; while :; do sleep 0.05; done");
-    create(cluster, &namespace, &pod(&namespace, "deaf", deaf, json!({"terminationGracePeriodSeconds": 1})))
-        .await;
+    create(
+        cluster,
+        &namespace,
+        &pod(&namespace, "deaf", &deaf, &json!({"terminationGracePeriodSeconds": 1})),
+    )
+    .await;
     for name in ["polite", "deaf"] {
         reaches(cluster, &namespace, name, "ready", is_ready).await;
         eventually("its first line", || async { node.logs(&namespace, name).contains("up").then_some(()) })

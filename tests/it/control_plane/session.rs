@@ -30,7 +30,7 @@ fn session(namespace: &str, whatsapp: &str) -> Pod {
         "automountServiceAccountToken": false,
         "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}],
     });
-    pod(namespace, "shop", container, spec)
+    pod(namespace, "shop", &container, &spec)
 }
 
 async fn state(pod: &Value) -> Value {

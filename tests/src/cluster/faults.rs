@@ -3,6 +3,7 @@
 use rustix::process::Signal;
 
 use super::Cluster;
+use super::component::Component;
 
 impl Cluster {
     /// Kills the API server. What it stored stays in etcd.
@@ -45,7 +46,7 @@ impl Cluster {
     pub fn stop_controllers(&self) {
         let mut components = self.components.lock().unwrap();
         let components = &mut *components;
-        components.scheduler.iter_mut().chain(&mut components.controller_manager).for_each(|it| it.kill());
+        components.scheduler.iter_mut().chain(&mut components.controller_manager).for_each(Component::kill);
     }
 
     /// Starts the scheduler and the controller manager again.
@@ -55,6 +56,6 @@ impl Cluster {
     pub fn start_controllers(&self) {
         let mut components = self.components.lock().unwrap();
         let components = &mut *components;
-        components.scheduler.iter_mut().chain(&mut components.controller_manager).for_each(|it| it.run());
+        components.scheduler.iter_mut().chain(&mut components.controller_manager).for_each(Component::run);
     }
 }

@@ -7,7 +7,7 @@
 
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
 use tempfile::TempDir;
@@ -33,14 +33,15 @@ rm -rf "$0"
 
 struct Janitor {
     folder: PathBuf,
-    _alive: ChildStdin,
+    // Its standard input is the pipe; it outlives this process.
+    _shell: Child,
 }
 
 fn janitor() -> &'static Janitor {
     static JANITOR: OnceLock<Janitor> = OnceLock::new();
     JANITOR.get_or_init(|| {
         let folder = tempfile::Builder::new().prefix("warest-cluster-").tempdir().expect("a folder").keep();
-        let mut shell = Command::new("sh")
+        let shell = Command::new("sh")
             .args(["-c", SCRIPT])
             .arg(&folder)
             .arg(MARK)
@@ -50,7 +51,7 @@ fn janitor() -> &'static Janitor {
             .process_group(0)
             .spawn()
             .expect("a shell");
-        Janitor { folder, _alive: shell.stdin.take().expect("a pipe") }
+        Janitor { folder, _shell: shell }
     })
 }
 

@@ -15,12 +15,13 @@ use tokio::time::Instant;
 
 use super::environment::Facts;
 use super::files::{Content, content};
+use super::inner::{Inner, identity};
 use super::opens::Open;
 use super::plan::{ContainerPlan, PlanError, plan};
 use super::probe::{Finding, follow};
 use super::sandbox::{self, Bind, Running};
 use super::status::{Ended, Place, State, View, restart_policy, restarts};
-use super::{disk, inner::Inner, sources};
+use super::{disk, sources};
 
 /// Between two attempts to start.
 const RETRY: Duration = Duration::from_millis(500);
@@ -170,7 +171,7 @@ impl Container {
             node.reaped(pid);
         })?;
         let open = |claim| {
-            let (uid, name) = self.node.identity(pod);
+            let (uid, name) = identity(pod);
             let node = self.node.name.clone();
             let open = Open { claim, pod: uid, name, node, pid: running.pid, started, ended: None };
             self.node.opens().started(open)
@@ -219,13 +220,13 @@ impl Container {
             let next = hook.map_or(deadline, |hook| hook.min(deadline));
             tokio::select! {
                 code = running.ended() => return code,
-                () = tokio::time::sleep_until(next) => match hook.take() {
-                    Some(_) => running.terminate(),
-                    None => {
+                () = tokio::time::sleep_until(next) => {
+                    if hook.take().is_none() {
                         running.kill();
                         return running.ended().await;
                     }
-                },
+                    running.terminate();
+                }
                 Ok(()) = self.stop.changed() => {
                     deadline = self.stop.borrow().map_or(deadline, |sooner| sooner.min(deadline));
                 }

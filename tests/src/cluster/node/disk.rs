@@ -59,8 +59,8 @@ fn own(path: &Path, group: Option<u32>, mode: u32) -> io::Result<()> {
         return Ok(());
     }
     chown(path, None, Some(group))?;
-    let more = if metadata.is_dir() { mode | 0o2110 } else { mode };
-    fs::set_permissions(path, fs::Permissions::from_mode(metadata.permissions().mode() | more))?;
+    let granted = if metadata.is_dir() { mode | 0o2110 } else { mode };
+    fs::set_permissions(path, fs::Permissions::from_mode(metadata.permissions().mode() | granted))?;
     if metadata.is_dir() {
         for entry in fs::read_dir(path)? {
             own(&entry?.path(), Some(group), mode)?;

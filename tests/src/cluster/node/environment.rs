@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{Container, EnvVar, EnvVarSource, Pod};
 
 use super::plan::PlanError;
 
-/// Keys and values of a Secret or a ConfigMap.
+/// Keys and values of a Secret or a `ConfigMap`.
 pub(super) type Data = BTreeMap<String, Vec<u8>>;
 
 /// Name and value.
@@ -21,7 +21,7 @@ pub(super) type Variable = (String, String);
 pub(super) struct Sources {
     /// Secrets by name.
     pub(super) secrets: BTreeMap<String, Data>,
-    /// ConfigMaps by name.
+    /// `ConfigMap`s by name.
     pub(super) maps: BTreeMap<String, Data>,
     /// Claims by name: UID and volume.
     pub(super) claims: BTreeMap<String, (String, String)>,
@@ -94,7 +94,7 @@ pub(super) fn expand(text: &str, known: &[Variable]) -> String {
     expanded + rest
 }
 
-/// The data of a Secret or ConfigMap; nothing when it is missing and may be.
+/// The data of a Secret or `ConfigMap`; nothing when it is missing and may be.
 pub(super) fn found<'a>(
     kind: &str,
     held: &'a BTreeMap<String, Data>,

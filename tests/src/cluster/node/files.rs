@@ -81,9 +81,9 @@ fn of_volume(volume: &Volume) -> Vec<Reference> {
 
 /// What a volume holds. A source that is missing keeps the pod from starting.
 pub(super) fn content(volume: &Volume, facts: &Facts<'_>) -> Result<Content, PlanError> {
-    let missing = |error| match error {
-        PlanError::Config(text) => PlanError::Volume(format!("volume \"{}\": {text}", volume.name)),
-        other => other,
+    let missing = |error| {
+        let PlanError::Config(text) = error else { return error };
+        PlanError::Volume(format!("volume \"{}\": {text}", volume.name))
     };
     let sources = facts.sources;
     if let Some(secret) = &volume.secret {

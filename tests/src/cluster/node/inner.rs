@@ -140,13 +140,8 @@ impl Inner {
     }
 
     pub(super) fn log_file(&self, pod: &Pod, container: &str) -> PathBuf {
-        let (uid, name) = self.identity(pod);
+        let (uid, name) = identity(pod);
         self.folder.join("logs").join(format!("{}_{uid}_{container}", name.replace('/', "_")))
-    }
-
-    /// UID and `namespace/name`.
-    pub(super) fn identity(&self, pod: &Pod) -> (String, String) {
-        (pod.uid().unwrap_or_default(), format!("{}/{}", pod.namespace().unwrap_or_default(), pod.name_any()))
     }
 
     pub(super) fn started(&self, running: &Running) {
@@ -176,14 +171,23 @@ impl Inner {
     pub(super) fn switch_off(&self) {
         self.off.store(true, Ordering::SeqCst);
         let pods = std::mem::take(&mut *self.pods.lock().unwrap());
-        pods.values().for_each(|pod| pod.task.abort());
+        for pod in pods.values() {
+            pod.task.abort();
+        }
         let running = self.running.lock().unwrap().clone();
         running.values().for_each(Running::kill);
-        running.values().for_each(|it| it.wait_reaped(REAPING));
+        for process in running.values() {
+            process.wait_reaped(REAPING);
+        }
     }
 
     pub(super) fn note(&self, text: &str) {
         let file = std::fs::File::options().create(true).append(true).open(self.folder.join("node.log"));
         let _ = file.and_then(|mut file| writeln!(file, "{text}"));
     }
+}
+
+/// UID and `namespace/name` of a pod.
+pub(super) fn identity(pod: &Pod) -> (String, String) {
+    (pod.uid().unwrap_or_default(), format!("{}/{}", pod.namespace().unwrap_or_default(), pod.name_any()))
 }

@@ -164,10 +164,10 @@ fn mounts(container: &Container, environment: &[Variable]) -> Vec<Mount> {
 
 fn user(pod: &Pod, own: Option<&SecurityContext>) -> User {
     let common = pod.spec.as_ref().and_then(|spec| spec.security_context.as_ref());
-    let non_root = own.and_then(|it| it.run_as_non_root).or(common.and_then(|it| it.run_as_non_root));
+    let non_root = own.and_then(|it| it.run_as_non_root).or_else(|| common?.run_as_non_root);
     let image = if non_root == Some(true) { NOBODY } else { 0 };
-    let uid = own.and_then(|it| it.run_as_user).or(common.and_then(|it| it.run_as_user)).unwrap_or(image);
-    let gid = own.and_then(|it| it.run_as_group).or(common.and_then(|it| it.run_as_group)).unwrap_or(image);
+    let uid = own.and_then(|it| it.run_as_user).or_else(|| common?.run_as_user).unwrap_or(image);
+    let gid = own.and_then(|it| it.run_as_group).or_else(|| common?.run_as_group).unwrap_or(image);
     let more = common.and_then(|it| it.supplemental_groups.clone()).unwrap_or_default();
     let groups = more.into_iter().chain(common.and_then(|it| it.fs_group)).collect();
     User { uid, gid, groups }

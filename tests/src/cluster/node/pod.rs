@@ -46,7 +46,7 @@ struct Task {
 /// Runs a pod until it is gone from the node.
 pub(super) async fn run(node: Arc<Inner>, mut desired: watch::Receiver<Desired>) {
     let pod = Arc::clone(&desired.borrow_and_update().pod);
-    let (changed, changes) = mpsc::unbounded_channel();
+    let (sender, changes) = mpsc::unbounded_channel();
     let place = Place { pod_ip: node.cluster.network.pod(), host_ip: node.address, since: since(&pod) };
     let over = is_over(&pod);
     let mut task = Task {
@@ -62,9 +62,9 @@ pub(super) async fn run(node: Arc<Inner>, mut desired: watch::Receiver<Desired>)
     };
     task.follow();
     if !over {
-        task.start(&changed);
+        task.start(&sender);
     }
-    drop(changed);
+    drop(sender);
     task.live().await;
     task.leave().await;
     let _ = std::fs::remove_dir_all(task.node.pod_folder(&pod));
@@ -72,7 +72,7 @@ pub(super) async fn run(node: Arc<Inner>, mut desired: watch::Receiver<Desired>)
 }
 
 impl Task {
-    fn start(&mut self, changed: &mpsc::UnboundedSender<(usize, View)>) {
+    fn start(&mut self, sender: &mpsc::UnboundedSender<(usize, View)>) {
         let pod = Arc::clone(&self.pods.borrow());
         let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
         for (index, (container, view)) in containers.zip(&self.views).enumerate() {
@@ -87,7 +87,7 @@ impl Task {
                 pod: self.pods.subscribe(),
                 stop: self.stop.subscribe(),
                 view: view.clone(),
-                views: changed.clone(),
+                views: sender.clone(),
             };
             self.containers.spawn(container.run());
         }

@@ -99,12 +99,21 @@ pub(super) fn patch(pod: &Pod, views: &[View], place: Place, now: Timestamp) -> 
         .zip(views)
         .map(|(container, view)| {
             let image = container.image.clone().unwrap_or_default();
-            let id = format!("process://{}/{}/{}", pod.metadata.uid.as_deref().unwrap_or_default(), container.name, view.restarts);
-            let id = if matches!(view.state, State::Waiting { .. }) && view.last.is_none() { String::new() } else { id };
+            let id = format!(
+                "process://{}/{}/{}",
+                pod.metadata.uid.as_deref().unwrap_or_default(),
+                container.name,
+                view.restarts
+            );
+            let id = if matches!(view.state, State::Waiting { .. }) && view.last.is_none() {
+                String::new()
+            } else {
+                id
+            };
             json!({
                 "name": container.name, "image": image, "imageID": image, "containerID": id,
                 "ready": view.ready, "started": view.started, "restartCount": view.restarts,
-                "state": state(&view.state), "lastState": view.last.as_ref().map_or_else(|| json!({}), |it| ended(it)),
+                "state": state(&view.state), "lastState": view.last.as_ref().map_or_else(|| json!({}), ended),
             })
         })
         .collect();
