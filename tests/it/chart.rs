@@ -8,6 +8,7 @@ mod monitored;
 mod programs;
 mod refused;
 mod rendered;
+mod rights;
 mod running;
 mod values;
 

@@ -10,7 +10,8 @@ use kube::Api;
 use kube::api::ListParams;
 use reqwest::Method;
 use serde_json::Value;
-use system_tests::cluster::{Cluster, ClusterConfig, ProcessNode, ProcessNodeConfig};
+use system_tests::cluster::{AuditEntry, Cluster, ClusterConfig, ProcessNode, ProcessNodeConfig};
+use system_tests::http::Answer;
 use system_tests::process::program;
 use system_tests::rig::Rig;
 use system_tests::wait::within;
@@ -20,7 +21,7 @@ use tokio::process::Command;
 use super::chart;
 
 /// Longest time until both programs are ready and a session shows what it waits for.
-const LIMIT: Duration = Duration::from_mins(2);
+pub(super) const LIMIT: Duration = Duration::from_mins(2);
 
 async fn node(cluster: &Cluster) -> ProcessNode {
     let config = ["operator", "api-gateway", "session-pod"].into_iter().fold(
@@ -64,45 +65,72 @@ async fn gateway(cluster: &Cluster, namespace: &str) -> String {
     format!("http://{}:4000", pod.status.unwrap().pod_ip.unwrap())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_notes_tell_the_truth() {
-    let cluster = Cluster::start(ClusterConfig::default()).await;
-    let (node, rig) = (node(&cluster).await, Rig::start().await);
-    let namespace = cluster.restricted_namespace("warest").await;
-    let simulated = format!("session.whatsappUrl={}", rig.ws_url());
-    let chart = chart().to_string_lossy().into_owned();
-    let install = ["install", "warest", &chart, "-n", &namespace, "--set", &simulated];
-    let notes = cluster.helm(&install).await.ok();
-
-    let mut lines = commands(&notes);
-    lines.push("echo \"key: $KEY\"");
-    let said = shell(&cluster, &lines).await;
-    assert!(
-        said.contains("successfully rolled out") && said.contains("whatsappsession.warest.io/toko created"),
-        "{said}"
-    );
-    let key = said.lines().find_map(|line| line.strip_prefix("key: ")).expect("the admin's key");
-
-    let url = gateway(&cluster, &namespace).await;
-    let qr = within(LIMIT, "a QR code through the gateway", || async {
-        let request = http::client().request(Method::GET, format!("{url}/api/sessions/toko/qr?wait=5"));
-        let answer = http::send(request.header("X-API-Key", key)).await;
-        answer.body["qr"].as_str().map(str::to_owned)
-    })
-    .await;
-    assert!(qr.contains(','), "{qr}");
-    let stranger = http::json(Method::GET, &format!("{url}/api/sessions"), &Value::Null).await;
-    assert_eq!(stranger.status, 401);
-    nobody_was_forbidden(&cluster, &namespace);
-    assert_eq!(node.trouble(), "");
+/// A release whose programs run.
+#[derive(Debug)]
+pub(super) struct Installed {
+    pub(super) cluster: Cluster,
+    pub(super) node: ProcessNode,
+    pub(super) rig: Rig,
+    pub(super) namespace: String,
+    pub(super) url: String,
+    key: String,
 }
 
-/// The chart's roles are enough.
-fn nobody_was_forbidden(cluster: &Cluster, namespace: &str) {
-    let ours = format!("system:serviceaccount:{namespace}:");
-    let entries = cluster.audit();
-    let asked: Vec<_> = entries.iter().filter(|entry| entry.user.starts_with(&ours)).collect();
-    assert!(asked.len() > 10, "operator and gateway were seen: {}", asked.len());
-    let refused: Vec<_> = asked.iter().filter(|entry| entry.code == 403).collect();
-    assert!(refused.is_empty(), "{refused:#?}");
+impl Installed {
+    /// Installs the chart as NOTES.txt says, its session `toko` included.
+    pub(super) async fn start() -> Self {
+        let cluster = Cluster::start(ClusterConfig::default()).await;
+        let (node, rig) = (node(&cluster).await, Rig::start().await);
+        let namespace = cluster.restricted_namespace("warest").await;
+        let simulated = format!("session.whatsappUrl={}", rig.ws_url());
+        let chart = chart().to_string_lossy().into_owned();
+        let install = ["install", "warest", &chart, "-n", &namespace, "--set", &simulated];
+        let notes = cluster.helm(&install).await.ok();
+        let mut lines = commands(&notes);
+        lines.push("echo \"key: $KEY\"");
+        let said = shell(&cluster, &lines).await;
+        assert!(said.contains("successfully rolled out"), "{said}");
+        assert!(said.contains("whatsappsession.warest.io/toko created"), "{said}");
+        let key =
+            said.lines().find_map(|line| line.strip_prefix("key: ")).expect("the admin's key").to_owned();
+        let url = gateway(&cluster, &namespace).await;
+        Self { cluster, node, rig, namespace, url, key }
+    }
+
+    /// A call of the gateway with the admin's key; `Value::Null` sends no body.
+    pub(super) async fn call(&self, method: Method, path: &str, body: &Value) -> Answer {
+        let request =
+            http::client().request(method, format!("{}{path}", self.url)).header("X-API-Key", &self.key);
+        http::send(if body.is_null() { request } else { request.json(body) }).await
+    }
+
+    /// A session's QR code, through the gateway.
+    pub(super) async fn qr(&self, id: &str) -> String {
+        within(LIMIT, "a QR code through the gateway", || async {
+            let answer = self.call(Method::GET, &format!("/api/sessions/{id}/qr?wait=5"), &Value::Null).await;
+            answer.body["qr"].as_str().map(str::to_owned)
+        })
+        .await
+    }
+
+    /// `kubectl` in the release's namespace.
+    pub(super) async fn kubectl(&self, arguments: &[&str]) -> String {
+        self.cluster.kubectl(&[&["-n", &self.namespace], arguments].concat()).await.ok()
+    }
+
+    /// What operator and gateway have asked of the API server.
+    pub(super) fn asked(&self) -> Vec<AuditEntry> {
+        let ours = format!("system:serviceaccount:{}:", self.namespace);
+        self.cluster.audit().into_iter().filter(|entry| entry.user.starts_with(&ours)).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_notes_tell_the_truth() {
+    let installed = Installed::start().await;
+    let qr = installed.qr("toko").await;
+    assert!(qr.contains(','), "{qr}");
+    let stranger = http::json(Method::GET, &format!("{}/api/sessions", installed.url), &Value::Null).await;
+    assert_eq!(stranger.status, 401);
+    assert_eq!(installed.node.trouble(), "");
 }
