@@ -46,6 +46,16 @@ async fn group(rig: &Rig, members: &[&Phone]) -> String {
     group["id"].as_str().unwrap().to_owned()
 }
 
+/// Waits until the phone's devices have acknowledged everything: what they have not comes again after a restart.
+async fn settled(rig: &Rig, phone: &Phone) {
+    eventually("nothing to wait for the phone's devices", || async {
+        let phones = rig.control(Method::GET, "/phones", &Value::Null).await.ok();
+        let own = phones["items"].as_array()?.iter().find(|item| item["number"] == phone.number.as_str())?;
+        own["devices"].as_array()?.iter().all(|device| device["queued"] == 0).then_some(())
+    })
+    .await;
+}
+
 /// Waits until the phone shows a text, whoever wrote it, and gives the entry.
 async fn shows(phone: &Phone, text: &str) -> Value {
     eventually("the phone to show a text", || async {

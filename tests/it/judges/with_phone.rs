@@ -3,7 +3,7 @@
 use system_tests::external::judge::{Judge, Kind};
 use system_tests::rig::Rig;
 
-use super::{devices, linked, shows, unlinked};
+use super::{devices, linked, settled, shows, unlinked};
 
 /// Pairs, exchanges texts and receipts with a phone, misses nothing while it is stopped, logs out.
 async fn lives(kind: Kind) {
@@ -95,6 +95,7 @@ async fn asks_again(kind: Kind) {
     friend.send(&own.number, "hello too").await;
     judge.receives("hello too").await;
 
+    settled(&rig, &own).await;
     judge.lose_sessions().await;
     let id = friend.send(&own.number, "read me after all").await;
     judge.cannot_decrypt(&id).await;

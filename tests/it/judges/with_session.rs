@@ -5,7 +5,7 @@ use system_tests::external::judge::Kind;
 use system_tests::rig::Rig;
 use system_tests::wait::eventually;
 
-use super::{group, linked};
+use super::{group, linked, settled};
 
 async fn talks_with_our_session(kind: Kind) {
     let rig = Rig::start().await;
@@ -56,6 +56,7 @@ async fn asks_our_session_again(kind: Kind) {
     pod.send_text(&other.number, "hello too").await.ok();
     judge.receives("hello too").await;
 
+    settled(&rig, &other).await;
     judge.lose_sessions().await;
     let answer = pod.send_text(&other.number, "read me after all").await.ok();
     judge.cannot_decrypt(answer["id"].as_str().unwrap()).await;
