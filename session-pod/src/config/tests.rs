@@ -1,6 +1,7 @@
 //! Flags as people write them.
 
 use super::*;
+use crate::whatsapp::DEFAULT_LOG;
 
 fn flags(change: impl FnOnce(&mut Flags)) -> Flags {
     let mut flags = Flags {
@@ -92,18 +93,4 @@ fn proxies_and_versions_are_read() {
     .unwrap();
     assert_eq!(config.proxy.unwrap().scheme(), "socks5");
     assert_eq!(config.client_version, Some((2, 3000, 1234)));
-}
-
-#[test]
-fn addresses_to_listen_on_are_read_as_kubernetes_writes_them() {
-    for (text, address) in [
-        ("0.0.0.0:8080", "0.0.0.0:8080"),
-        ("[::1]:8080", "[::1]:8080"),
-        ("fd00:10::5:8080", "[fd00:10::5]:8080"),
-    ] {
-        assert_eq!(listen(text), Ok(address.parse().unwrap()), "{text}");
-    }
-    for bad in ["", ":8080", "0.0.0.0", "host:8080", "1.2.3.4:99999", "fd00::5:99999"] {
-        assert!(listen(bad).is_err(), "{bad}");
-    }
 }

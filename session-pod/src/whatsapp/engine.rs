@@ -1,12 +1,12 @@
 //! Builds a client of the protocol library and runs it until it ends or is stopped. Each is used once.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustls::ClientConfig;
-use session_api::{Account, PairingCode};
+use session_api::PairingCode;
 use tokio::sync::{mpsc, watch};
 use url::Url;
 use whatsapp_rust::bot::BotHandle;
@@ -14,14 +14,12 @@ use whatsapp_rust::pair_code::{PairCodeError, PairCodeOptions, PairError};
 use whatsapp_rust::prelude::{Bot, Client, SqliteStore, TokioRuntime};
 use whatsapp_rust::send::{SendError, SendOptions};
 use whatsapp_rust::store::{SqliteStoreConfig, Synchronous};
-use whatsapp_rust::types::events::{Event, EventHandler, EventInterest, EventKind};
 use whatsapp_rust::wacore::store::DevicePropsOverride;
 use whatsapp_rust::wacore_binary::Jid;
 use whatsapp_rust::waproto::codec::message_decode;
 use whatsapp_rust::waproto::whatsapp::device_props::PlatformType;
 
 use super::durability::CommitInbound;
-use super::events;
 use super::http_client::BoundedHttp;
 use super::proxy::Route;
 use super::transport::Dialer;
@@ -30,6 +28,10 @@ use crate::metrics::Metrics;
 use crate::session::state::{Input, Signal, Transmission, reason};
 use crate::session::{CodeError, now_ms};
 use crate::store::{Store, WHATSAPP_FILE};
+
+mod listener;
+
+use listener::Listener;
 
 /// Longest time that writing one message may take: it may ask the server for devices and keys.
 const TRANSMIT_TIMEOUT: Duration = Duration::from_secs(90);
@@ -293,60 +295,4 @@ async fn run(mut handle: BotHandle, mut stopped: watch::Receiver<bool>) {
         tracing::warn!("the client did not end in time and was cut off");
         handle.abort();
     }
-}
-
-/// Hears the client's events. Runs on the client's own path: only translates and passes on.
-struct Listener {
-    client: std::sync::Weak<Client>,
-    hook: CommitInbound,
-    live: Arc<AtomicBool>,
-    reporter: Reporter,
-}
-
-impl EventHandler for Listener {
-    fn handle_event(&self, event: Arc<Event>) {
-        if let Event::Connected(_) = &*event {
-            self.live.store(true, Ordering::Release);
-        }
-        if let Event::Messages(batch) = &*event
-            && !batch.hook_committed
-            && let Some(client) = self.client.upgrade()
-        {
-            let (hook, messages) = (self.hook.clone(), Arc::clone(&batch.messages));
-            // A store that fails is reported by the hook itself.
-            tokio::spawn(async move { hook.take(&client, &messages).await });
-        }
-        let me = || self.client.upgrade().and_then(|client| me(&client));
-        if let Some(signal) = events::signal(&event, now_ms(), me) {
-            self.reporter.tell(signal);
-        }
-    }
-
-    fn interest(&self) -> EventInterest {
-        EventInterest::of(&[
-            EventKind::PairingQrCode,
-            EventKind::PairingQrCodesExhausted,
-            EventKind::PairSuccess,
-            EventKind::PairError,
-            EventKind::QrScannedWithoutMultidevice,
-            EventKind::PairPasskeyRequest,
-            EventKind::PairPasskeyConfirmation,
-            EventKind::PairPasskeyError,
-            EventKind::Connected,
-            EventKind::Messages,
-            EventKind::Disconnected,
-            EventKind::LoggedOut,
-            EventKind::StreamReplaced,
-            EventKind::TemporaryBan,
-            EventKind::ClientOutdated,
-            EventKind::ConnectFailure,
-            EventKind::ServerAck,
-            EventKind::Receipt,
-        ])
-    }
-}
-
-fn me(client: &Client) -> Option<Account> {
-    let number = client.pn()?;
-    Some(events::account(&number, client.lid().as_ref(), &client.push_name()))
 }
