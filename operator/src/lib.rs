@@ -11,6 +11,7 @@ pub mod controller;
 pub mod decide;
 pub mod dereference;
 pub mod events;
+pub mod fleet;
 pub mod gate;
 pub mod health;
 pub mod index;
@@ -28,3 +29,6 @@ pub mod secrets;
 pub mod status;
 pub mod validate;
 pub mod world;
+
+#[cfg(test)]
+mod fixtures;

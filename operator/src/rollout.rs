@@ -19,11 +19,11 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::observe::SessionKey;
 
-mod fleet;
+mod judge;
 mod plan;
 mod snapshot;
 
-pub use fleet::{Fleet, drive};
+pub use crate::fleet::{Fleet, drive};
 pub use plan::{Culprit, Grant, Phase, Plan, Stop, Waiting, plan};
 
 /// How a rollout goes on.

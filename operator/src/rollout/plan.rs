@@ -1,10 +1,10 @@
 //! From a snapshot of the fleet to the sessions whose turn it is. Pure.
 
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
+use super::judge::Judge;
 use super::{Change, Health, Pod, Session, Settings};
 use crate::observe::SessionKey;
 
@@ -76,21 +76,6 @@ pub enum Waiting {
     Somebody,
 }
 
-/// How a session that had its turn came through it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Trial {
-    /// It has not had its turn.
-    Untried,
-    /// It is back.
-    Passed,
-    /// It may yet come back.
-    Pending,
-    /// It was broken before: no evidence.
-    Excused,
-    /// It is not back.
-    Failed(String),
-}
-
 /// Decides. Who was told to go by the `last` plan and is not seen going yet still takes its room, for a while.
 pub fn plan(sessions: &[Session], settings: Settings, last: &Plan, now: Timestamp) -> Plan {
     let mut sessions: Vec<&Session> = sessions.iter().collect();
@@ -142,11 +127,6 @@ fn waiting_pod(session: &Session) -> Option<&Pod> {
     session.pod.as_ref().filter(|pod| pod.change != Change::None && !pod.ending)
 }
 
-/// Whether the operator is to bring the fleet's revision to it.
-fn lacks_revision(session: &Session) -> bool {
-    session.automatic && session.pod.as_ref().is_some_and(|pod| pod.change == Change::Fleet)
-}
-
 /// What keeps a session from going whatever room there is.
 fn barrier(session: &Session, pod: &Pod, phase: &Phase, held: &HashSet<&str>) -> Option<Waiting> {
     if !session.automatic {
@@ -163,9 +143,9 @@ fn barrier(session: &Session, pod: &Pod, phase: &Phase, held: &HashSet<&str>) ->
 }
 
 /// How many may still go.
-struct Room {
+pub(super) struct Room {
     /// Sessions that are up and may be taken down.
-    up: usize,
+    pub(super) up: usize,
     /// Sessions that may be restarting, whatever their health.
     restarts: usize,
 }
@@ -186,123 +166,5 @@ impl Room {
         if *health == Health::Up {
             self.up = self.up.saturating_sub(1);
         }
-    }
-}
-
-/// Judges sessions at one moment.
-struct Judge {
-    deadline: Duration,
-    now: Timestamp,
-    /// When the first pod of the present revision was made.
-    begun: Option<Timestamp>,
-}
-
-impl Judge {
-    fn new(sessions: &[&Session], deadline: Duration, now: Timestamp) -> Self {
-        let current = sessions.iter().filter_map(|s| s.pod.as_ref()).filter(|pod| pod.current);
-        Self { deadline, now, begun: current.map(|pod| pod.created).min() }
-    }
-
-    fn phase(&self, sessions: &[&Session], settings: Settings, room: &Room) -> Phase {
-        if !sessions.iter().any(|session| lacks_revision(session)) {
-            return Phase::Done;
-        }
-        let canary = self.canary(sessions);
-        let culprits: Vec<_> = sessions.iter().filter_map(|session| self.culprit(session)).collect();
-        let canary_failed = canary.is_some_and(|canary| culprits.iter().any(|c| c.key == canary.key));
-        if culprits.len() >= settings.max_failures.max(1) || canary_failed {
-            return Phase::Stopped(Stop { culprits });
-        }
-        match canary {
-            Some(canary) if self.trial(canary) != Trial::Passed => {
-                let stuck = canary.health == Health::Up && room.up == 0;
-                let instead = if stuck { self.volunteer(sessions) } else { None };
-                Phase::Canary(instead.unwrap_or(canary).key.clone())
-            }
-            Some(_) | None => Phase::Rolling,
-        }
-    }
-
-    /// The session that goes first: the one that is labelled so, else the first in order that works, or did until just now.
-    fn canary<'s>(&self, sessions: &[&'s Session]) -> Option<&'s Session> {
-        let fit = |session: &Session| match (self.trial(session), &session.health) {
-            (Trial::Pending | Trial::Failed(_), _) | (_, Health::Up) => true,
-            (_, Health::Down { since, .. }) => since.is_some_and(|since| !self.is_over(since)),
-            (_, Health::Idle { .. }) => false,
-        };
-        // A fleet in which nothing works: whoever has not had its turn, or has just had it.
-        let spare = |session: &Session| match self.trial(session) {
-            Trial::Excused => session.pod.as_ref().is_some_and(|pod| !self.is_over(pod.created)),
-            Trial::Untried | Trial::Passed | Trial::Pending | Trial::Failed(_) => true,
-        };
-        let automatic = sessions.iter().copied().filter(|session| session.automatic);
-        let first = |rule: &dyn Fn(&Session) -> bool| automatic.clone().find(|session| rule(session));
-        first(&|session| session.canary).or_else(|| first(&fit)).or_else(|| first(&spare))
-    }
-
-    /// A broken session that lacks the revision: when there is no room to take the canary down, it may be the very thing that
-    /// mends what is in the way.
-    fn volunteer<'s>(&self, sessions: &[&'s Session]) -> Option<&'s Session> {
-        let broken =
-            |session: &&Session| lacks_revision(session) && matches!(session.health, Health::Down { .. });
-        let going = |session: &&Session| broken(session) && self.is_restarting(session);
-        let mut all = sessions.iter().copied();
-        all.clone().find(going).or_else(|| all.find(broken))
-    }
-
-    fn culprit(&self, session: &Session) -> Option<Culprit> {
-        match self.trial(session) {
-            Trial::Failed(why) => Some(Culprit { key: session.key.clone(), why }),
-            Trial::Untried | Trial::Passed | Trial::Pending | Trial::Excused => None,
-        }
-    }
-
-    fn trial(&self, session: &Session) -> Trial {
-        let Some(pod) = &session.pod else { return self.trial_without_pod(&session.health) };
-        if pod.ending || !pod.current {
-            return Trial::Untried;
-        }
-        let excused = !pod.replaced_working && !session.canary;
-        match &session.health {
-            Health::Up | Health::Idle { failing: None } => Trial::Passed,
-            Health::Idle { .. } | Health::Down { .. } if excused => Trial::Excused,
-            Health::Idle { failing: Some(why) } | Health::Down { failing: Some(why), .. } => {
-                Trial::Failed(why.clone())
-            }
-            Health::Down { since, failing: None } => {
-                let fell = since.map_or(pod.created, |since| since.max(pod.created));
-                if self.is_over(fell) { Trial::Failed(self.overdue("is not back")) } else { Trial::Pending }
-            }
-        }
-    }
-
-    /// A session that lost its pod since the rollout began, and got no new one.
-    fn trial_without_pod(&self, health: &Health) -> Trial {
-        let Health::Down { since: Some(since), .. } = health else { return Trial::Untried };
-        if self.begun.is_some_and(|begun| begun <= *since) && self.is_over(*since) {
-            Trial::Failed(self.overdue("has no pod"))
-        } else {
-            Trial::Untried
-        }
-    }
-
-    /// Whether a session is on its way down or up.
-    fn is_restarting(&self, session: &Session) -> bool {
-        match (&session.pod, &session.health) {
-            (None, Health::Down { since, .. }) => since.is_none_or(|since| !self.is_over(since)),
-            (None, Health::Up | Health::Idle { .. }) => true,
-            (Some(pod), _) if pod.ending => true,
-            (Some(pod), Health::Down { .. }) => !self.is_over(pod.created),
-            (Some(_), Health::Up | Health::Idle { .. }) => false,
-        }
-    }
-
-    fn is_over(&self, since: Timestamp) -> bool {
-        let waited = self.now.duration_since(since);
-        Duration::try_from(waited).is_ok_and(|waited| waited > self.deadline)
-    }
-
-    fn overdue(&self, what: &str) -> String {
-        format!("{what} after {} s", self.deadline.as_secs())
     }
 }

@@ -1,4 +1,7 @@
-//! The plan that is in force, and the loop that makes it anew every second.
+//! The rollout's plan that is in force, and the loop that makes it anew every second.
+//!
+//! Comes in: snapshots of the fleet. Goes out: a [`Turn`] for whoever asks, and whom to look at again. What is planned is
+//! [`crate::rollout`]'s to say.
 //!
 //! There is one plan for all: whoever asks for a turn looks it up, so that two sessions that ask at the same time never take
 //! the same room. Who was told to go keeps the turn until the pod is seen going.
@@ -10,8 +13,8 @@ use k8s_openapi::jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{Grant, Phase, Plan, Session, Settings, Stop, Waiting, plan};
 use crate::observe::{SessionKey, Turn};
+use crate::rollout::{Grant, Phase, Plan, Session, Settings, Stop, Waiting, plan};
 
 /// Time between two plans.
 const EVERY: Duration = Duration::from_secs(1);
