@@ -239,13 +239,13 @@ impl Shared {
         self.pki.client(name, user, group);
         let file = |ending: &str| self.pki.file(&format!("{name}.{ending}"));
         let identity = Identity::Certificate { certificate: file("crt"), key: file("key") };
-        self.kubeconfig(name, &self.layout.server(), &identity)
+        self.kubeconfig(name, &self.layout.server(), "default", &identity)
     }
 
     /// Writes `<name>.kubeconfig`.
-    fn kubeconfig(&self, name: &str, server: &str, identity: &Identity) -> PathBuf {
+    fn kubeconfig(&self, name: &str, server: &str, namespace: &str, identity: &Identity) -> PathBuf {
         let path = self.folder.path().join(format!("{name}.kubeconfig"));
-        let text = kubeconfig::text(server, &self.pki.file("ca.crt"), identity);
+        let text = kubeconfig::text(server, namespace, &self.pki.file("ca.crt"), identity);
         std::fs::write(&path, text).expect("a file in a folder of our own");
         path
     }

@@ -71,17 +71,22 @@ impl Cluster {
         client_from(&self.kubeconfig_for_service_account(namespace, name).await)
     }
 
-    /// Kubeconfig file with a token of a service account, which must exist. The token is good for a day.
+    /// Kubeconfig file with a token of a service account, which must exist; its namespace is the file's. The token is good for a day.
     pub async fn kubeconfig_for_service_account(&self, namespace: &str, name: &str) -> PathBuf {
         let identity = Identity::Token(self.service_account_token(namespace, name).await);
-        self.shared.kubeconfig(&format!("{namespace}-{name}"), &self.api_server_url(), &identity)
+        self.shared.kubeconfig(&format!("{namespace}-{name}"), &self.api_server_url(), namespace, &identity)
     }
 
     /// [`Cluster::kubeconfig_for_service_account`], with the server behind a [`Relay`] that a test can cut.
     pub async fn kubeconfig_through(&self, relay: &Relay, namespace: &str, name: &str) -> PathBuf {
         let identity = Identity::Token(self.service_account_token(namespace, name).await);
         let server = format!("https://{}", relay.address());
-        self.shared.kubeconfig(&format!("{namespace}-{name}-{}", relay.address().port()), &server, &identity)
+        self.shared.kubeconfig(
+            &format!("{namespace}-{name}-{}", relay.address().port()),
+            &server,
+            namespace,
+            &identity,
+        )
     }
 
     /// A token of a service account, which must exist.

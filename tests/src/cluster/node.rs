@@ -222,7 +222,7 @@ fn client(shared: &Shared, name: &str, relay: &Relay, runtime: &Runtime) -> Clie
     shared.pki.client(&file, &user, Some("system:nodes"));
     let pem = |ending: &str| shared.pki.file(&format!("{file}.{ending}"));
     let identity = Identity::Certificate { certificate: pem("crt"), key: pem("key") };
-    let kubeconfig = shared.kubeconfig(&file, &format!("https://{}", relay.address()), &identity);
+    let kubeconfig = shared.kubeconfig(&file, &format!("https://{}", relay.address()), "default", &identity);
     let mut config = clients::config(&kubeconfig);
     config.default_retry = false;
     let _inside = runtime.enter();
