@@ -9,6 +9,7 @@ use tokio::process::Command;
 
 use super::{Client, field, folder, node};
 use crate::rig::{Phone, Rig};
+use crate::wait::eventually;
 
 mod groups;
 
@@ -128,7 +129,11 @@ impl Judge {
         self.client.expect("a QR code", |event| field(event, "qr", "qr")).await;
         self.client.command(&json!({"cmd": "link_code", "phone": phone.number})).await;
         let code = self.client.expect("a link code", |event| field(event, "link_code", "linkCode")).await;
-        phone.link_code(&code).await.ok();
+        // Baileys shows a code as soon as it has sent the news of it.
+        let typed = eventually("the server to know of the code", || async {
+            Some(phone.link_code(&code).await).filter(|answer| answer.status != 404)
+        });
+        typed.await.ok();
         let paired = self.client.expect("paired", |event| field(event, "paired", "me")).await;
         assert_eq!((paired, self.open().await), (phone.number.clone(), phone.number.clone()));
     }
