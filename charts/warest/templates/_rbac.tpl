@@ -48,7 +48,7 @@ subjects:
   verbs: [get, list, watch, create, patch]
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]
-  verbs: [list, watch, create, patch]
+  verbs: [get, list, watch, create, patch]
 # Listed, to tell why a volume is not mounted or provided.
 - apiGroups: [events.k8s.io]
   resources: [events]

@@ -23,6 +23,8 @@ struct Right {
 const UNSEEN: &[(&str, &str, &str)] = &[
     // Asked for by the admission plugin OwnerReferencesPermissionEnforcement, which is off by default.
     ("warest-operator", "update", "warest.io/whatsappsessions/finalizers"),
+    // Only when two gateways make a session of the same name at the same moment.
+    ("warest-gateway", "get", "warest.io/whatsappsessions"),
 ];
 
 fn texts<'v>(rule: &'v Value, field: &str) -> Vec<&'v str> {
@@ -95,39 +97,79 @@ async fn nobody_is_refused_and_no_right_is_idle() {
 async fn administered(installed: &Installed) {
     let change = json!({"url": "https://shop.example/hook", "secret": "supersecret"});
     installed.call(Method::POST, "/api/admin/webhook-default", &change).await.ok();
-    installed
-        .call(Method::POST, "/api/admin/rate-limit", &json!({"max": 100, "windowMs": 60_000}))
-        .await
-        .ok();
+    installed.call(Method::POST, "/api/admin/ratelimit", &json!({"max": 100, "windowMs": 60_000})).await.ok();
 }
 
-/// A session is made over REST, linked, restarted, wiped and deleted.
+/// A session is made over REST, linked, its webhook's key rotated; it is restarted, wiped and deleted.
 async fn lived(installed: &Installed) {
     let new =
         json!({"id": "rest", "webhookUrl": "https://shop.example/hook", "webhookSecret": "supersecret"});
     installed.call(Method::POST, "/api/sessions", &new).await.ok();
     installed.rig.phone().await.scan(&installed.qr("rest").await).await;
     status(installed, "rest", "open").await;
+    rotated(installed).await;
     installed.call(Method::POST, "/api/sessions/rest/restart", &Value::Null).await.ok();
     status(installed, "rest", "open").await;
     installed.call(Method::DELETE, "/api/sessions/rest?mode=creds", &Value::Null).await.ok();
     installed.call(Method::DELETE, "/api/sessions/rest?mode=all", &Value::Null).await.ok();
 }
 
-/// What is asked for cannot be had, or somebody touches what is the operator's.
-async fn troubled(installed: &Installed) {
-    let missing = "{apiVersion: warest.io/v1alpha1, kind: WhatsAppSession, metadata: {name: lost}, spec: {storage: {existingClaim: {name: nowhere}}}}";
-    let apply = ["-n", &installed.namespace, "apply", "-f", "-"];
-    installed.cluster.kubectl_in(&apply, missing).await.ok();
-    reason(installed, "lost", "ClaimNotFound").await;
-    installed.kubectl(&["label", "pod", "toko", "warest.io/session-", "--overwrite"]).await;
-    eventually("the label to be back", || async {
-        let label = installed
-            .kubectl(&["get", "pod", "toko", "-o", "jsonpath={.metadata.labels.warest\\.io/session}"])
-            .await;
-        (label == "toko").then_some(())
+/// Another key of the webhook reaches the session's configuration.
+async fn rotated(installed: &Installed) {
+    let webhook = installed.kubectl(&["get", "secret", "rest-webhook", "-o", "json"]).await;
+    let mut webhook: Value = serde_json::from_str(&webhook).unwrap();
+    let keys: Vec<String> = webhook["data"].as_object().unwrap().keys().cloned().collect();
+    webhook["stringData"] = keys.iter().map(|key| (key.clone(), json!("another"))).collect();
+    let before = installed.kubectl(&["get", "secret", "rest-session", "-o", CONFIGURATION]).await;
+    let apply = ["-n", &installed.namespace, "replace", "-f", "-"];
+    installed.cluster.kubectl_in(&apply, &webhook.to_string()).await.ok();
+    eventually("the new key", || async {
+        (installed.kubectl(&["get", "secret", "rest-session", "-o", CONFIGURATION]).await != before)
+            .then_some(())
     })
     .await;
+}
+
+const CONFIGURATION: &str = "jsonpath={.data.config\\.json}";
+
+/// What is asked for cannot be had, or somebody touches what is the operator's.
+async fn troubled(installed: &Installed) {
+    for object in [
+        session("lost", json!({"storage": {"existingClaim": {"name": "nowhere"}}})),
+        session("stuck", json!({"storage": {"storageClassName": "nowhere"}})),
+        json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "walled-session"},
+            "spec": {"podSelector": {"matchLabels": {"a": "b"}}, "policyTypes": ["Ingress"]}}),
+        session("walled", json!({})),
+        foreign_pod("taken"),
+        session("taken", json!({})),
+    ] {
+        let apply = ["-n", &installed.namespace, "apply", "-f", "-"];
+        installed.cluster.kubectl_in(&apply, &object.to_string()).await.ok();
+    }
+    reason(installed, "lost", "ClaimNotFound").await;
+    reason(installed, "taken", "PodNameConflict").await;
+    for (kind, name) in [("pod", "toko"), ("networkpolicy", "toko-session")] {
+        installed.kubectl(&["label", kind, name, "warest.io/session-"]).await;
+        eventually(&format!("the label of the {kind} to be back"), || async {
+            let path = "jsonpath={.metadata.labels.warest\\.io/session}";
+            (installed.kubectl(&["get", kind, name, "-o", path]).await == "toko").then_some(())
+        })
+        .await;
+    }
+}
+
+fn session(name: &str, spec: Value) -> Value {
+    json!({"apiVersion": "warest.io/v1alpha1", "kind": "WhatsAppSession", "metadata": {"name": name}, "spec": spec})
+}
+
+/// A pod of somebody else's, as the Pod Security Standard wants it.
+fn foreign_pod(name: &str) -> Value {
+    let security = json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}});
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": {
+        "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+        "nodeSelector": {"nowhere": "true"},
+        "containers": [{"name": "other", "image": "other", "securityContext": security}],
+    }})
 }
 
 /// A session that is to be unlinked goes.
@@ -141,7 +183,7 @@ async fn ended(installed: &Installed) {
         all.contains("warest.io/unlink").then_some(())
     })
     .await;
-    installed.kubectl(&["delete", "whatsappsession", "toko", "lost", "--timeout=90s"]).await;
+    installed.kubectl(&["delete", "whatsappsession", "--all", "--timeout=90s"]).await;
 }
 
 async fn status(installed: &Installed, id: &str, wanted: &str) {
