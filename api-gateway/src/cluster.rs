@@ -55,7 +55,7 @@ pub enum ClusterError {
 
 impl Cluster {
     /// Finds the way: in a pod by the service account, else by `KUBECONFIG`. Does not connect yet.
-    pub async fn find() -> Result<Self, ClusterError> {
+    pub async fn find(namespace: Option<String>) -> Result<Self, ClusterError> {
         // The client wants a provider of TLS. An error says that there is one already.
         let _already = rustls::crypto::ring::default_provider().install_default();
         let mut config = match Config::incluster() {
@@ -68,7 +68,7 @@ impl Cluster {
         config.read_timeout = Some(SILENCE);
         config.reset_reader_on_write = true;
         config.default_retry = false;
-        let namespace = config.default_namespace.clone();
+        let namespace = namespace.unwrap_or_else(|| config.default_namespace.clone());
         let client = Client::try_from(config).map_err(ClusterError::Client)?;
         Ok(Self { client, namespace })
     }

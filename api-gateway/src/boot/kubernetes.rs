@@ -11,7 +11,7 @@ use crate::cluster::Cluster;
 use crate::cluster::board::Board;
 use crate::config::Config;
 use crate::config::cluster::ClusterConfig;
-use crate::directory::kubernetes::{KubernetesDirectory, KubernetesSettings};
+use crate::directory::kubernetes::{KubernetesDirectory, KubernetesSettings, NewSessions};
 use crate::keys::Keys;
 use crate::keys::ring::KeyRing;
 use crate::keys::secret;
@@ -25,16 +25,19 @@ pub struct InCluster {
     config: ClusterConfig,
     environment_keys: Option<Keys>,
     settings: Settings,
+    new: NewSessions,
 }
 
 impl InCluster {
     pub(super) async fn new(config: &Config, own: &ClusterConfig) -> Result<Self, BootError> {
         let admin = config.admin_api_key.as_ref();
         let environment_keys = admin.map(|admin| Keys::new(admin, &config.user_api_keys)).transpose()?;
-        let cluster = Cluster::find().await?;
+        let cluster = Cluster::find(own.own_namespace.clone()).await?;
         let places = own.places(&cluster.namespace);
         tracing::info!(own = %cluster.namespace, home = %places.home, watched = ?places.places, "sessions are resources");
-        Ok(Self { cluster, places, config: own.clone(), environment_keys, settings: config.settings.clone() })
+        let new = NewSessions { max: config.sessions_max, auto_reply: config.auto_reply };
+        let settings = config.settings.clone();
+        Ok(Self { cluster, places, config: own.clone(), environment_keys, settings, new })
     }
 
     pub(super) fn start(self) -> Parts {
@@ -47,7 +50,7 @@ impl InCluster {
         let settings =
             ClusterSettingsStore::new(self.cluster.clone(), self.config.settings_name, self.settings);
         tokio::spawn(settings.clone().keep(board.line("settings"), board.line("settings")));
-        let directory = KubernetesDirectory::start(self.cluster, &self.places, &board);
+        let directory = KubernetesDirectory::start(self.cluster, &self.places, self.new, &board);
         Parts { keys, settings: Arc::new(settings), directory: Arc::new(directory), board }
     }
 }

@@ -13,6 +13,10 @@ use crate::session_name::SessionName;
 #[group(skip)]
 #[command(next_help_heading = "With --mode kubernetes")]
 pub(super) struct Flags {
+    /// The gateway's own namespace, where keys and settings are; by default that of its service account, outside a pod that of
+    /// the kubeconfig's context.
+    #[arg(long, env = "WAREST_OWN_NAMESPACE")]
+    own_namespace: Option<String>,
     /// Where sessions are made that are made over REST; by default the gateway's own namespace.
     #[arg(long, env = "WAREST_NAMESPACE")]
     namespace: Option<String>,
@@ -36,6 +40,8 @@ pub(super) struct Flags {
 /// Settings of the mode `kubernetes` that can be relied on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterConfig {
+    /// The gateway's own namespace, unless it is to be found out.
+    pub own_namespace: Option<String>,
     home: Option<String>,
     watched: Option<Places>,
     key_namespace: Option<String>,
@@ -87,6 +93,7 @@ pub(super) fn check(flags: Flags, has_admin_key: bool) -> Result<ClusterConfig, 
         return Err(wrong("WAREST_WATCH_NAMESPACES", problem));
     }
     Ok(ClusterConfig {
+        own_namespace: namespace("WAREST_OWN_NAMESPACE", filled(flags.own_namespace))?,
         home,
         watched,
         key_namespace: namespace("WAREST_CLUSTER_KEY_NAMESPACE", filled(flags.cluster_key_namespace))?,

@@ -46,6 +46,15 @@ pub struct KubernetesSettings {
     pub key_namespace: String,
 }
 
+/// What new sessions are held to.
+#[derive(Debug, Clone, Copy)]
+pub struct NewSessions {
+    /// Most sessions at home.
+    pub max: usize,
+    /// Whether they answer `ping`.
+    pub auto_reply: bool,
+}
+
 /// The directory of a cluster.
 #[derive(Clone)]
 pub struct KubernetesDirectory(Arc<Inner>);
@@ -54,6 +63,7 @@ pub struct KubernetesDirectory(Arc<Inner>);
 pub(crate) struct Inner {
     cluster: Cluster,
     home: String,
+    new: NewSessions,
     index: RwLock<Index>,
     changes: watch::Sender<u64>,
     tasks: Mutex<Vec<AbortHandle>>,
@@ -74,10 +84,16 @@ impl Inner {
 
 impl KubernetesDirectory {
     /// Begins to watch. Must be called on the runtime.
-    pub fn start(cluster: Cluster, settings: &KubernetesSettings, board: &Arc<Board>) -> Self {
+    pub fn start(
+        cluster: Cluster,
+        settings: &KubernetesSettings,
+        new: NewSessions,
+        board: &Arc<Board>,
+    ) -> Self {
         let inner = Arc::new(Inner {
             cluster,
             home: settings.home.clone(),
+            new,
             index: RwLock::new(Index::new(&settings.home)),
             changes: watch::Sender::new(0),
             tasks: Mutex::default(),

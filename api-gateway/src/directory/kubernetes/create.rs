@@ -22,9 +22,13 @@ impl Inner {
     }
 
     async fn make(&self, new: &NewSession) -> Outcome<()> {
+        let limit = self.new.max;
+        if self.index().at_home() >= limit {
+            return Err(DirectoryError::Full { limit });
+        }
         let writes = Writes::into(&self.cluster, &self.home);
         let owner = self.owner_of_kept_volume(&writes, new).await?.unwrap_or_else(|| new.owner.clone());
-        match writes.create(&patch::resource(new, &owner)).await {
+        match writes.create(&patch::resource(new, &owner, self.new.auto_reply)).await {
             Ok(made) => {
                 let uid = made.metadata.uid.clone().unwrap_or_default();
                 tracing::info!(session = %new.id, namespace = %self.home, "a session was made");

@@ -43,6 +43,11 @@ impl Index {
         self.records.values().cloned().collect()
     }
 
+    /// How many sessions there are at home.
+    pub fn at_home(&self) -> usize {
+        self.sessions.values().filter(|named| named.contains_key(&self.home)).count()
+    }
+
     /// One record.
     pub fn get(&self, id: &SessionName) -> Option<&SessionRecord> {
         self.records.get(id)

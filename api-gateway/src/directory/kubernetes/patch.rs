@@ -21,7 +21,11 @@ pub fn webhook_secret_name(id: &SessionName) -> String {
 }
 
 /// A resource for a new session. `owner` is its owner's key name.
-pub fn resource(new: &NewSession, owner: &str) -> Value {
+pub fn resource(new: &NewSession, owner: &str, auto_reply: bool) -> Value {
+    let mut spec = wanted(new);
+    if auto_reply {
+        spec["policy"] = json!({"autoReply": true});
+    }
     let mut labels = Map::new();
     if is_label_value(owner) {
         labels.insert(OWNER.to_owned(), owner.into());
@@ -30,7 +34,7 @@ pub fn resource(new: &NewSession, owner: &str) -> Value {
         "apiVersion": "warest.io/v1alpha1",
         "kind": "WhatsAppSession",
         "metadata": {"name": new.id, "annotations": {OWNER: owner}, "labels": labels},
-        "spec": wanted(new),
+        "spec": spec,
     })
 }
 
@@ -122,20 +126,23 @@ mod tests {
 
     #[test]
     fn a_new_session_is_a_resource_that_the_type_reads_and_holds_no_secret() {
-        let made = resource(&new(), "user-1");
+        let made = resource(&new(), "user-1", true);
         assert!(!made.to_string().contains("s3cret"));
         let read: crds::WhatsAppSession = serde_json::from_value(made).unwrap();
         assert_eq!(read.metadata.annotations.unwrap()[OWNER], "user-1");
         assert_eq!(read.metadata.labels.unwrap()[OWNER], "user-1");
         let reference = read.spec.webhooks[0].secret_ref.clone().unwrap();
         assert_eq!((reference.name.as_str(), reference.key.as_str()), ("toko-webhook", "secret"));
-        assert_eq!(read.spec.display_name.as_deref(), Some("Toko"));
+        assert_eq!(
+            (read.spec.display_name.as_deref(), read.spec.policy.auto_reply),
+            (Some("Toko"), Some(true))
+        );
     }
 
     #[test]
     fn an_owner_that_is_no_label_value_is_an_annotation_only() {
         for odd in ["", "-a", "a b", "é", &"x".repeat(64)] {
-            assert_eq!(resource(&new(), odd)["metadata"]["labels"], json!({}), "{odd:?}");
+            assert_eq!(resource(&new(), odd, false)["metadata"]["labels"], json!({}), "{odd:?}");
         }
     }
 
