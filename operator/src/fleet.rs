@@ -90,15 +90,15 @@ fn turn(plan: &Plan, key: &SessionKey, pod_uid: &str) -> Turn {
     }
     match (plan.waiting.get(key), &plan.phase) {
         (Some(Waiting::Stopped), Phase::Stopped(stop)) => Turn::Stopped(stop.sentence()),
-        (Some(Waiting::Somebody), _) => {
-            Turn::Later("waits until somebody deletes the pod (updateStrategy is OnDelete)".to_owned())
-        }
+        (Some(Waiting::Somebody), _) => Turn::Later(
+            "A rollout does not restart it by itself: it takes the change when somebody does.".to_owned(),
+        ),
         (Some(Waiting::Refused), _) => Turn::Later(
             "waits: the API server refuses pods in this namespace, and a new one might not come back"
                 .to_owned(),
         ),
         (Some(Waiting::Turn | Waiting::Stopped) | None, _) => {
-            Turn::Later("waits for its turn: only so many sessions are restarted at once".to_owned())
+            Turn::Later("It waits for its turn: only so many sessions are restarted at once.".to_owned())
         }
     }
 }
@@ -116,7 +116,7 @@ impl Stop {
             named.push("others".to_owned());
         }
         format!(
-            "the rollout has stopped: restarted with the new revision and not back: {}. It goes on when they are, or with another revision",
+            "The rollout has stopped, because sessions did not come back with the new revision: {}. It goes on when they do, or with another revision.",
             named.join(", ")
         )
     }

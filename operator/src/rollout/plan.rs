@@ -8,14 +8,19 @@ use super::judge::Judge;
 use super::{Change, Health, Pod, Session, Settings};
 use crate::observe::SessionKey;
 
-/// A turn that is not taken after this time passes on.
+/// A turn that is not taken after this time passes on …
 const TAKEN_WITHIN: SignedDuration = SignedDuration::from_secs(60);
+
+/// … and does not come again before that.
+const AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(600);
 
 /// Which sessions may be restarted now, and why the others may not.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
     /// Whose turn it is.
     pub go: HashMap<SessionKey, Grant>,
+    /// Who did not take the turn: something else keeps them from going.
+    pub missed: HashMap<SessionKey, Grant>,
     /// Who waits, and what for.
     pub waiting: HashMap<SessionKey, Waiting>,
     /// Where the fleet's rollout stands.
@@ -72,7 +77,7 @@ pub enum Waiting {
     Refused,
     /// The fleet's rollout has stopped.
     Stopped,
-    /// Somebody who deletes the pod (`updateStrategy: OnDelete`).
+    /// Somebody who deletes the pod (`updateStrategy: OnDelete`) or takes up the session (it has ended for good).
     Somebody,
 }
 
@@ -91,20 +96,25 @@ pub fn plan(sessions: &[Session], settings: Settings, last: &Plan, now: Timestam
     let mut asking = Vec::new();
     for session in sessions {
         let Some(pod) = waiting_pod(session) else { continue };
-        let granted = last.go.get(&session.key).filter(|grant| grant.pod_uid == pod.uid);
-        let (idle, fresh) = granted.map_or((false, false), |g| (g.is_idle(now), !g.is_idle(now)));
         if let Some(waiting) = barrier(session, pod, &plan.phase, &refused) {
             plan.waiting.insert(session.key.clone(), waiting);
-        } else if let Some(grant) = granted.filter(|_| fresh) {
-            room.take(&session.health);
-            plan.go.insert(session.key.clone(), grant.clone());
-        } else {
-            asking.push((idle, session.health != Health::Up, session, pod));
+            continue;
+        }
+        match last.grant(session, pod).map(|grant| (grant, now.duration_since(grant.since))) {
+            Some((grant, age)) if age <= TAKEN_WITHIN => {
+                room.take(&session.health);
+                plan.go.insert(session.key.clone(), grant.clone());
+            }
+            Some((grant, age)) if age <= AGAIN_AFTER => {
+                plan.missed.insert(session.key.clone(), grant.clone());
+                plan.waiting.insert(session.key.clone(), Waiting::Turn);
+            }
+            Some(_) | None => asking.push((session, pod)),
         }
     }
     // Who is up goes first: the broken ones take what is left, and cost nobody anything.
-    asking.sort_by_key(|(idle, broken, ..)| (*idle, *broken));
-    for (.., session, pod) in asking {
+    asking.sort_by_key(|(session, _)| session.health != Health::Up);
+    for (session, pod) in asking {
         if room.has(&session.health) {
             room.take(&session.health);
             plan.go.insert(session.key.clone(), Grant { pod_uid: pod.uid.clone(), since: now });
@@ -115,10 +125,11 @@ pub fn plan(sessions: &[Session], settings: Settings, last: &Plan, now: Timestam
     plan
 }
 
-impl Grant {
-    /// Whether the turn was not taken in time: others may have it.
-    fn is_idle(&self, now: Timestamp) -> bool {
-        now.duration_since(self.since) > TAKEN_WITHIN
+impl Plan {
+    /// The last turn of a session's pod, taken or not.
+    fn grant(&self, session: &Session, pod: &Pod) -> Option<&Grant> {
+        let given = self.go.get(&session.key).or_else(|| self.missed.get(&session.key));
+        given.filter(|grant| grant.pod_uid == pod.uid)
     }
 }
 

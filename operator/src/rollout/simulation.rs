@@ -194,7 +194,7 @@ fn at(second: i64) -> Timestamp {
     Timestamp::UNIX_EPOCH + (1_000_000 + second).seconds()
 }
 
-const SEEDS: u64 = 50;
+const SEEDS: u64 = 25;
 
 #[test]
 fn a_good_revision_reaches_everybody_within_the_budget() {

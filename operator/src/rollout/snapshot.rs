@@ -9,6 +9,10 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use super::{Change, Health, Pod, Session};
 use crate::observe::{PodSeen, SessionKey};
 
+/// States that last until somebody acts, but for those that another program may mend (Outdated, Failed).
+const ENDED: [&str; 5] =
+    [reason::LOGGED_OUT, reason::REPLACED, reason::BANNED, reason::QR_EXPIRED, reason::PASSKEY_REQUIRED];
+
 /// From a pod's deletion to its successor, beside its grace period.
 const REPLACED_WITHIN: i64 = 60;
 
@@ -26,21 +30,29 @@ impl Session {
         let uid = meta.uid.as_deref().unwrap_or_default();
         let pod = pod.filter(|pod| pod.is_of(uid));
         let told = condition(session, READY);
+        let facts = pod.map(|pod| facts(session, pod, revision));
+        let held_back = has_ended(session) && facts.as_ref().is_some_and(|pod| pod.change == Change::Fleet);
         Some(Self {
             key: SessionKey {
                 namespace: meta.namespace.clone().unwrap_or_default(),
                 name: meta.name.clone().unwrap_or_default(),
             },
             canary: meta.labels.as_ref().and_then(|all| all.get(names::CANARY)).is_some_and(|v| v == "true"),
-            automatic: session.spec.update_strategy == UpdateStrategy::Recreate,
+            automatic: session.spec.update_strategy == UpdateStrategy::Recreate && !held_back,
             health: health(session, pod),
-            pod: pod.map(|pod| facts(session, pod, revision)),
+            pod: facts,
             refused: pod.is_none()
                 && told.is_some_and(|ready| {
                     [reason::REFUSED, reason::FORBIDDEN].contains(&ready.reason.as_str())
                 }),
         })
     }
+}
+
+/// Whether the session has ended for good, through no fault of its program: a rollout does not restart it.
+fn has_ended(session: &WhatsAppSession) -> bool {
+    let state = session.status.as_ref().and_then(|status| status.state.as_deref());
+    state.is_some_and(|state| ENDED.contains(&state))
 }
 
 fn facts(session: &WhatsAppSession, pod: &PodSeen, revision: &str) -> Pod {
@@ -72,14 +84,8 @@ fn health(session: &WhatsAppSession, pod: Option<&PodSeen>) -> Health {
             let why = condition(session, READY).map_or_else(String::new, |ready| ready.message.clone());
             Health::Idle { failing: Some(why) }
         }
-        Some(
-            reason::AWAITING_PAIRING
-            | reason::LOGGED_OUT
-            | reason::REPLACED
-            | reason::BANNED
-            | reason::QR_EXPIRED
-            | reason::PASSKEY_REQUIRED,
-        ) => Health::Idle { failing: None },
+        Some(reason::AWAITING_PAIRING) => Health::Idle { failing: None },
+        Some(state) if ENDED.contains(&state) => Health::Idle { failing: None },
         Some(_) | None => down(failing(session, pod)),
     }
 }
@@ -216,15 +222,18 @@ mod tests {
                 s["status"]["conditions"] = ready("False", state, "08:59:00");
                 s["status"]["state"] = state.into();
             };
-            read(change, Some(&pod(|_| {}))).unwrap().health
+            let session = read(change, Some(&pod(|_| {}))).unwrap();
+            (session.health, session.automatic)
         };
-        for state in ["AwaitingPairing", "LoggedOut", "Banned", "QrExpired", "Replaced", "PasskeyRequired"] {
-            assert_eq!(in_state(state), Health::Idle { failing: None }, "{state}");
+        let idle = |failing: Option<&str>| Health::Idle { failing: failing.map(str::to_owned) };
+        assert_eq!(in_state("AwaitingPairing"), (idle(None), true));
+        for state in ["LoggedOut", "Banned", "QrExpired", "Replaced", "PasskeyRequired"] {
+            assert_eq!(in_state(state), (idle(None), false), "{state}: a rollout does not restart it");
         }
         for state in ["Failed", "Outdated"] {
-            assert_eq!(in_state(state), Health::Idle { failing: Some("because".to_owned()) }, "{state}");
+            assert_eq!(in_state(state), (idle(Some("because")), true), "{state}");
         }
-        assert!(matches!(in_state("Reconnecting"), Health::Down { .. }));
+        assert!(matches!(in_state("Reconnecting"), (Health::Down { .. }, true)));
     }
 
     #[test]

@@ -132,7 +132,10 @@ fn who_was_told_to_go_keeps_the_room_until_it_is_seen_going() {
     assert_eq!(go(&plan(&gone, SETTINGS, &first, now())), ["c"]);
     // c does not take its turn: after a minute somebody else may.
     let later = plan(&fleet, SETTINGS, &first, now() + 61.seconds());
-    assert!(go(&later).contains(&"d"), "{later:#?}");
+    assert_eq!(go(&later), ["d"], "{later:#?}");
+    // Its turn comes again, but not before ten minutes have passed.
+    let much_later = plan(&fleet, SETTINGS, &later, now() + 601.seconds());
+    assert_eq!(go(&much_later), ["b", "c"]);
 }
 
 #[test]
