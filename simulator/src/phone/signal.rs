@@ -15,8 +15,7 @@ use wacore_libsignal::protocol::{
     SignalProtocolError, UsePQRatchet, message_decrypt, message_encrypt, process_prekey_bundle,
 };
 
-use self::sender_keys::SenderKeys;
-use self::stores::{Identities, PreKeys, Sessions, SignedPreKeys};
+use self::stores::{Identities, PreKeys, SenderKeys, Sessions, SignedPreKeys};
 use super::{DeviceAddress, PhoneError};
 
 /// Unused one-time prekeys are kept up to this many; the oldest go first.

@@ -1,6 +1,6 @@
 //! libsignal's store traits over plain maps. Nothing here waits, and every table serialises.
 //!
-//! Keys of the maps are protocol addresses (`user@server.device`). A changed identity is accepted: the
+//! Keys of the maps are protocol addresses (`user@server.device`), with the group before it for sender keys. A changed identity is accepted: the
 //! person on the phone would see a notice, not an error.
 
 use std::collections::BTreeMap;
@@ -12,8 +12,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use wacore_libsignal::protocol::error::Result;
 use wacore_libsignal::protocol::{
     Direction, GenericSignedPreKey, IdentityChange, IdentityKey, IdentityKeyPair, IdentityKeyStore, KeyPair,
-    PreKeyId, PreKeyRecord, PreKeyStore, ProtocolAddress, SessionRecord, SessionStore, SignalProtocolError,
-    SignedPreKeyId, SignedPreKeyRecord, SignedPreKeyStore, Timestamp,
+    PreKeyId, PreKeyRecord, PreKeyStore, ProtocolAddress, SenderKeyName, SenderKeyRecord, SenderKeyStore,
+    SessionRecord, SessionStore, SignalProtocolError, SignedPreKeyId, SignedPreKeyRecord, SignedPreKeyStore,
+    Timestamp,
 };
 
 /// The phone's own identity and those of the devices it knows.
@@ -171,6 +172,57 @@ impl<'de> Deserialize<'de> for Stored {
         let text = String::deserialize(deserializer)?;
         let bytes = STANDARD.decode(text).map_err(serde::de::Error::custom)?;
         SessionRecord::deserialize(&bytes).map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
+/// Keys of more devices in groups are not kept.
+const MAX_KEYS: usize = 50_000;
+
+/// Sender keys by group and device. A key that is loaded again skips the steps that may have been taken since (libsignal's
+/// lease), so none is taken twice.
+#[derive(Default, Serialize, Deserialize)]
+pub(super) struct SenderKeys(BTreeMap<String, StoredKey>);
+
+impl SenderKeys {
+    pub(super) fn remove(&mut self, name: &SenderKeyName) {
+        self.0.remove(&key(name));
+    }
+}
+
+fn key(name: &SenderKeyName) -> String {
+    format!("{}:{}", name.group_id(), name.sender_id())
+}
+
+#[async_trait]
+impl SenderKeyStore for SenderKeys {
+    async fn store_sender_key(&mut self, name: &SenderKeyName, record: SenderKeyRecord) -> Result<()> {
+        let key = key(name);
+        if self.0.len() < MAX_KEYS || self.0.contains_key(&key) {
+            self.0.insert(key, StoredKey(record));
+        }
+        Ok(())
+    }
+
+    async fn load_sender_key(&self, name: &SenderKeyName) -> Result<Option<SenderKeyRecord>> {
+        Ok(self.0.get(&key(name)).map(|stored| stored.0.clone()))
+    }
+}
+
+/// A sender key that serialises as base64 of libsignal's own record format.
+struct StoredKey(SenderKeyRecord);
+
+impl Serialize for StoredKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let bytes = self.0.serialize().map_err(serde::ser::Error::custom)?;
+        serializer.serialize_str(&STANDARD.encode(bytes))
+    }
+}
+
+impl<'de> Deserialize<'de> for StoredKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let bytes = STANDARD.decode(text).map_err(serde::de::Error::custom)?;
+        SenderKeyRecord::deserialize(&bytes).map(Self).map_err(serde::de::Error::custom)
     }
 }
 
