@@ -20,6 +20,7 @@ mod crds;
 mod disconnects;
 mod guards;
 mod judges;
+mod leader;
 mod lifecycle;
 mod proxy;
 mod qr_codes;
