@@ -198,3 +198,6 @@ fn until(now: Timestamp, then: Timestamp) -> Option<Duration> {
     let left = Duration::try_from(then.duration_since(now)).ok()?;
     (!left.is_zero()).then(|| left.max(Duration::from_millis(200)))
 }
+
+#[cfg(test)]
+mod tests;

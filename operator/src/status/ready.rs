@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
-use crds::conditions::{self, reason};
+use crds::conditions::reason;
 use crds::spec::OperatingMode;
 
-use super::{Facts, Finding, connection, pod, said_before};
-use crate::decide::{Absence, Standing, Storage};
+use super::{Facts, Finding, pod};
+use crate::decide::{Standing, Storage};
+use crate::observe::{Container, Observed};
 
 /// The other conditions.
 #[derive(Debug, Clone, Copy)]
@@ -56,17 +57,20 @@ fn obstacle(facts: &Facts<'_>, parts: &Parts<'_>) -> Option<Finding> {
     if !runs && let Some((reason, words)) = refusal(facts) {
         return Some(Finding::no(reason, words));
     }
-    if blocks(&facts.decision.storage, runs) {
+    if blocks(seen, &facts.decision.storage, runs) {
         return Some(parts.storage.clone());
     }
     on_the_way(facts, parts)
 }
 
-/// Whether the volume is what stands in the way.
-const fn blocks(storage: &Storage, runs: bool) -> bool {
+/// Whether the volume is what stands in the way. One that waits for the pod's node is not: the node is.
+fn blocks(seen: &Observed, storage: &Storage, runs: bool) -> bool {
+    let unschedulable = seen.own_pod().and_then(|pod| pod.unschedulable.as_deref());
+    let waits_for_node = unschedulable.is_some_and(|why| !why.contains("unbound"));
     match storage {
         Storage::Ready => false,
-        Storage::Pending | Storage::Missing | Storage::Terminating => !runs,
+        Storage::Pending => !runs && !waits_for_node,
+        Storage::Missing | Storage::Terminating => !runs,
         Storage::Lost(_)
         | Storage::Resetting
         | Storage::NameConflict(_)
@@ -78,21 +82,16 @@ const fn blocks(storage: &Storage, runs: bool) -> bool {
 /// What the pod and the session in it say.
 fn on_the_way(facts: &Facts<'_>, parts: &Parts<'_>) -> Option<Finding> {
     let seen = facts.seen;
-    if facts.decision.pod != Standing::Present
-        || matches!(facts.decision.pod, Standing::Absent(Absence::Blocked))
-    {
+    if facts.decision.pod != Standing::Present {
         return Some(parts.pod.clone());
     }
-    let before = seen.status().cloned().unwrap_or_default();
-    if connection::is_unheard_yet(seen, &before) {
-        let known = said_before(&before, conditions::READY).filter(|_| parts.pod.is_true());
-        return known
-            .filter(|known| !known.is_true())
-            .or_else(|| (!parts.pod.is_true()).then(|| parts.pod.clone()));
-    }
-    let speaks = seen.said().is_some();
+    let runs = seen.own_pod().is_some_and(|pod| matches!(pod.container, Container::Running { .. }));
+    let known = parts.connected.reason != reason::UNKNOWN;
+    let speaks = seen.said().is_some() || (runs && seen.heard.is_none() && known);
     if !speaks && !parts.pod.is_true() {
-        return Some(parts.pod.clone());
+        let starting = "The session program has started and has not been heard yet.";
+        let unheard = runs && seen.heard.is_none();
+        return Some(if unheard { Finding::no(reason::STARTING, starting) } else { parts.pod.clone() });
     }
     if !parts.connected.is_true() {
         return Some(Finding { status: "False", ..parts.connected.clone() });
