@@ -1,7 +1,8 @@
 //! The one task that owns the session: input → [`state::step`] → effects, and the handle that the rest of the process talks to.
 //!
 //! All writes of a round are committed in one transaction before anything else of that round happens, so nobody hears of
-//! what is not on disk. It decides nothing itself.
+//! what is not on disk. Only records of what WhatsApp told may follow a moment later, with the next commit: a crash before it
+//! sends again under the same id. It decides nothing itself.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
