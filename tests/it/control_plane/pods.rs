@@ -148,3 +148,45 @@ async fn deletion_lets_a_pod_end_in_peace_and_then_makes_it() {
     assert!(node.logs(&namespace, "polite").contains("thanks"));
     assert_eq!(node.processes(), [] as [u32; 0]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_reads_what_a_pod_prints() {
+    let (cluster, namespace, node) = alone("logs").await;
+    let script =
+        "echo one; echo two; while [ ! -e /state/go ]; do sleep 0.05; done; rm /state/go; echo three; exit 3";
+    let mut container = shell(script);
+    container["volumeMounts"] = json!([{"name": "state", "mountPath": "/state"}]);
+    let spec = json!({"volumes": [{"name": "state", "emptyDir": {}}]});
+    let pod = pod(&namespace, "p", &container, &spec);
+    create(cluster, &namespace, &pod).await;
+    let pod = reaches(cluster, &namespace, "p", "ready", is_ready).await;
+    let logs = |more: &'static [&'static str]| {
+        let arguments = [&["-n", &namespace, "logs", "p"], more].concat();
+        async move { cluster.kubectl(&arguments).await }
+    };
+    eventually("two lines", || async { (logs(&[]).await.ok() == "one\ntwo\n").then_some(()) }).await;
+    assert_eq!(logs(&["--tail=1"]).await.ok(), "two\n");
+    logs(&["--previous"]).await.error();
+    let uid = pod["metadata"]["uid"].as_str().unwrap();
+    let go = cluster.folder().join("nodes").join(node.name()).join("pods").join(uid).join("volumes/state/go");
+    let begun = eventually("kubectl to follow", || async {
+        let mut all = cluster.audit().into_iter();
+        all.find(|it| {
+            it.namespace == namespace
+                && it.subresource == "log"
+                && it.opened
+                && it.uri.contains("follow=true")
+        })
+    });
+    let (followed, ()) = tokio::join!(logs(&["--follow"]), async {
+        begun.await;
+        std::fs::write(go, "").unwrap();
+    });
+    assert_eq!(followed.ok(), "one\ntwo\nthree\n");
+    reaches(cluster, &namespace, "p", "restarted", |pod| {
+        pod["status"]["containerStatuses"][0]["restartCount"] == 1
+    })
+    .await;
+    assert_eq!(logs(&["--previous"]).await.ok(), "one\ntwo\nthree\n");
+    assert!(node.logs(&namespace, "p").starts_with("one\ntwo\nthree\none\n"));
+}

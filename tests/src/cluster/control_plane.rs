@@ -97,6 +97,7 @@ impl Layout {
             ("service-account-issuer", "https://kubernetes.default.svc"),
             ("service-account-key-file", &self.path("pki/sa.pub")),
             ("service-account-signing-key-file", &self.path("pki/sa.key")),
+            ("kubelet-preferred-address-types", "InternalIP"),
             ("authorization-mode", "Node,RBAC"),
             ("enable-admission-plugins", "NodeRestriction,PodSecurity"),
             ("allow-privileged", "true"),

@@ -65,9 +65,13 @@ impl Network {
 
     /// A free port of the control plane, the usual one if it can be had.
     pub(super) fn port(&self, usual: u16) -> u16 {
-        let listener = TcpListener::bind((self.control_plane(), usual))
-            .or_else(|_| TcpListener::bind((self.control_plane(), 0)))
-            .expect("a free port");
+        Self::port_of(self.control_plane(), usual)
+    }
+
+    /// A free port of an address of this network, the usual one if it can be had.
+    pub(super) fn port_of(address: Ipv4Addr, usual: u16) -> u16 {
+        let listener = TcpListener::bind((address, usual)).or_else(|_| TcpListener::bind((address, 0)));
+        let listener = listener.expect("a free port");
         listener.local_addr().as_ref().map(SocketAddr::port).expect("its number")
     }
 }

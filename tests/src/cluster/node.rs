@@ -11,6 +11,7 @@ mod environment;
 mod files;
 mod inner;
 mod kubelet;
+mod logs;
 pub mod opens;
 mod plan;
 mod pod;
@@ -187,16 +188,9 @@ impl ProcessNode {
 
     /// All that the containers of a pod of this name have printed here; it stays after the pod.
     pub fn logs(&self, namespace: &str, pod: &str) -> String {
-        let prefix = format!("{namespace}_{pod}_");
-        let entries = std::fs::read_dir(self.inner.folder.join("logs")).into_iter().flatten().flatten();
-        let ours = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix));
-        let mut files: Vec<_> = ours.map(|entry| entry.path()).collect();
-        files.sort_by_key(|path| std::fs::metadata(path).and_then(|it| it.created()).ok());
-        files
-            .iter()
-            .filter_map(|path| std::fs::read(path).ok())
-            .map(|it| String::from_utf8_lossy(&it).into_owned())
-            .collect()
+        let files = logs::files(&self.inner.logs(), namespace, pod, "");
+        let texts = files.iter().filter_map(|path| std::fs::read(path).ok());
+        texts.map(|text| String::from_utf8_lossy(&text).into_owned()).collect()
     }
 
     /// What went wrong inside the node itself; empty if nothing.

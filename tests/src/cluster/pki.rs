@@ -37,18 +37,19 @@ impl Pki {
         write(&folder.join("sa.key"), &accounts.serialize_pem());
         write(&folder.join("sa.pub"), &accounts.public_key_pem());
         let pki = Self { folder, issuer: Issuer::new(authority, key) };
-        pki.server(address);
+        let names =
+            [&address.to_string(), &SERVICE.to_string(), "127.0.0.1", "localhost", "kubernetes.default.svc"];
+        pki.server("apiserver", &names);
         pki
     }
 
-    fn server(&self, address: Ipv4Addr) {
-        let names =
-            [&address.to_string(), &SERVICE.to_string(), "127.0.0.1", "localhost", "kubernetes.default.svc"];
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let mut params = CertificateParams::new(names).expect("names");
-        params.distinguished_name.push(DnType::CommonName, "kube-apiserver");
+    /// Makes `<name>.crt` and `<name>.key` for a server with these host names and addresses.
+    pub(super) fn server(&self, name: &str, hosts: &[&str]) {
+        let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
+        let mut params = CertificateParams::new(hosts).expect("names");
+        params.distinguished_name.push(DnType::CommonName, name);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        self.issue("apiserver", params);
+        self.issue(name, params);
     }
 
     /// Makes `<name>.crt` and `<name>.key` for a user and its group.

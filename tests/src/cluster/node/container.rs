@@ -3,7 +3,6 @@
 //! Comes in: what the pod should be, and the wish to stop. Goes out: a [`View`] whenever it changes.
 //! It must not write to the API: the pod does, for all of its containers.
 
-use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -162,11 +161,11 @@ impl Container {
     ) -> std::io::Result<Running> {
         let root = self.node.pod_folder(pod).join("roots").join(&self.name);
         std::fs::create_dir_all(&root)?;
-        let log = File::options().create(true).append(true).open(self.node.log_file(pod, &self.name))?;
+        let log = self.node.log_file(pod, &self.name, self.view.restarts)?;
         let started = std::time::Instant::now();
         let node = Arc::clone(&self.node);
         let (opened, to_close) = std::sync::mpsc::channel::<Vec<usize>>();
-        let running = sandbox::start(plan, binds, &root, log, move |pid, at| {
+        let running = sandbox::start(plan, binds, &root, &log, move |pid, at| {
             to_close.recv().unwrap_or_default().into_iter().for_each(|index| node.opens().ended(index, at));
             node.reaped(pid);
         })?;

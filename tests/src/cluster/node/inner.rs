@@ -1,9 +1,9 @@
 //! What the tasks of a node share, and the pods that it has.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,14 +13,17 @@ use k8s_openapi::jiff::Timestamp;
 use kube::{Client, ResourceExt};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
+use tokio_rustls::TlsAcceptor;
 
 use super::ProcessNodeConfig;
 use super::environment::Variable;
+use super::logs;
 use super::opens::Opens;
 use super::plan::Programs;
 use super::pod::{self, Desired};
 use super::sandbox::Running;
 use crate::cluster::Shared;
+use crate::cluster::network::Network;
 
 /// Longest wait for killed processes to be reaped.
 const REAPING: Duration = Duration::from_secs(10);
@@ -29,6 +32,8 @@ const REAPING: Duration = Duration::from_secs(10);
 pub(super) struct Inner {
     pub(super) name: String,
     pub(super) address: Ipv4Addr,
+    /// Where the API server asks for logs.
+    pub(super) port: u16,
     pub(super) since: Timestamp,
     pub(super) config: ProcessNodeConfig,
     programs: Mutex<Programs>,
@@ -63,11 +68,14 @@ impl Inner {
         config: ProcessNodeConfig,
         client: Client,
     ) -> Self {
+        let address = cluster.network.node();
+        cluster.pki.server(&format!("node-{name}-server"), &[&address.to_string()]);
         let folder = cluster.folder.path().join("nodes").join(name);
         std::fs::create_dir_all(folder.join("logs")).expect("a folder of our own");
         Self {
             name: name.to_owned(),
-            address: cluster.network.node(),
+            address,
+            port: Network::port_of(address, 10250),
             since: Timestamp::now(),
             programs: Mutex::new(config.programs.clone()),
             config,
@@ -139,9 +147,28 @@ impl Inner {
         self.folder.join("pods").join(pod.uid().unwrap_or_default())
     }
 
-    pub(super) fn log_file(&self, pod: &Pod, container: &str) -> PathBuf {
+    /// TLS with the node's certificate.
+    pub(super) fn acceptor(&self) -> TlsAcceptor {
+        let file = |ending: &str| self.cluster.pki.file(&format!("node-{}-server.{ending}", self.name));
+        logs::acceptor(&file("crt"), &file("key"))
+    }
+
+    /// Where logs lie.
+    pub(super) fn logs(&self) -> PathBuf {
+        self.folder.join("logs")
+    }
+
+    /// Where a run of a container prints to.
+    pub(super) fn log_file(&self, pod: &Pod, container: &str, restarts: i32) -> io::Result<PathBuf> {
         let (uid, name) = identity(pod);
-        self.folder.join("logs").join(format!("{}_{uid}_{container}", name.replace('/', "_")))
+        let folder = self.logs().join(format!("{}_{uid}_{container}", name.replace('/', "_")));
+        std::fs::create_dir_all(&folder)?;
+        Ok(folder.join(restarts.to_string()))
+    }
+
+    /// Whether what prints there still runs.
+    pub(super) fn is_printing(&self, log: &Path) -> bool {
+        self.running.lock().unwrap().values().any(|running| running.log == log)
     }
 
     pub(super) fn started(&self, running: &Running) {

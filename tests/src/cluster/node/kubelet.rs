@@ -16,8 +16,10 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::runtime::watcher::{Config, Event, watcher};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 use super::inner::Inner;
+use super::logs;
 use super::sources::{Failure, call};
 use super::status::time;
 
@@ -28,7 +30,15 @@ const LEASE_SECONDS: i32 = 40;
 
 /// Runs until it is dropped.
 pub(super) async fn run(node: Arc<Inner>) {
-    tokio::join!(live(&node), follow(&node));
+    tokio::join!(live(&node), follow(&node), answer(&node));
+}
+
+/// Serves what the API server asks of a kubelet.
+async fn answer(node: &Arc<Inner>) {
+    match TcpListener::bind((node.address, node.port)).await {
+        Ok(listener) => logs::serve(Arc::clone(node), listener, node.acceptor()).await,
+        Err(error) => node.note(&format!("no logs for kubectl: {error}")),
+    }
 }
 
 async fn live(node: &Inner) {
@@ -96,6 +106,7 @@ fn status(node: &Inner, now: Timestamp) -> Value {
     json!({"status": {
         "capacity": capacity, "allocatable": capacity, "conditions": conditions,
         "addresses": [{"type": "InternalIP", "address": node.address}, {"type": "Hostname", "address": node.name}],
+        "daemonEndpoints": {"kubeletEndpoint": {"Port": node.port}},
         "nodeInfo": {
             "machineID": node.name, "systemUUID": node.name, "bootID": node.name, "kernelVersion": "", "osImage": "process node",
             "containerRuntimeVersion": "process://1", "kubeletVersion": "v1.34.4-process-node", "kubeProxyVersion": "",

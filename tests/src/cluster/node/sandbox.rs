@@ -69,23 +69,26 @@ pub(super) struct Bind {
 pub(super) struct Running {
     pub(super) pid: u32,
     pub(super) since: Instant,
+    /// The file that gets its output.
+    pub(super) log: PathBuf,
     ended: watch::Receiver<Option<i32>>,
     reaped: Arc<(Mutex<bool>, Condvar)>,
 }
 
-/// Starts a process; `root` is an empty folder, `log` gets its output. `on_end` is called once it was reaped.
+/// Starts a process; `root` is an empty folder, its output goes into the file `log`. `on_end` is called once it was reaped.
 pub(super) fn start(
     plan: &ContainerPlan,
     binds: &[Bind],
     root: &Path,
-    log: File,
+    log: &Path,
     on_end: impl FnOnce(u32, Instant) + Send + 'static,
 ) -> io::Result<Running> {
     let since = Instant::now();
-    let mut child = command(plan, binds, root).stdout(log.try_clone()?).stderr(log).spawn()?;
+    let output = File::options().create(true).append(true).open(log)?;
+    let mut child = command(plan, binds, root).stdout(output.try_clone()?).stderr(output).spawn()?;
     let (pid, (sender, ended)) = (child.id(), watch::channel(None));
     let reaped = Arc::new((Mutex::new(false), Condvar::new()));
-    let running = Running { pid, since, ended, reaped: Arc::clone(&reaped) };
+    let running = Running { pid, since, log: log.to_owned(), ended, reaped: Arc::clone(&reaped) };
     // A thread of its own, so that processes are reaped whatever becomes of the node's runtime.
     std::thread::Builder::new().stack_size(64 * 1024).spawn(move || {
         let code = child.wait().map_or(START_ERROR, code);
