@@ -81,7 +81,12 @@ pub async fn apply(work: Work<'_>, decision: &Decision) -> (Outcome, Result<(), 
             return (outcome, Err(ApplyError::NotLeading));
         }
         match carry_out(work, step).await {
-            Ok(()) => outcome.done.push(step.clone()),
+            Ok(()) => {
+                if let Some((verb, kind)) = step.write() {
+                    work.context.metrics.write(verb, kind);
+                }
+                outcome.done.push(step.clone());
+            }
             Err(Failure::Call(CallError::Refused { reason, message })) => {
                 outcome.problem = Some(Problem { step: step.clone(), reason: told(step, reason), message });
                 break;
@@ -312,5 +317,25 @@ const fn name(step: &Step) -> &'static str {
         Step::PushConfig => "push the configuration",
         Step::AskPairingCode => "ask for a pairing code",
         Step::LogOut => "unlink the device",
+    }
+}
+
+impl Step {
+    /// The write that it is, in the API's words; none if it is a request to the session.
+    pub const fn write(&self) -> Option<(&'static str, &'static str)> {
+        Some(match self {
+            Self::AddFinalizer | Self::RemoveFinalizer => ("patch", "WhatsAppSession"),
+            Self::CreateClaim => ("create", "PersistentVolumeClaim"),
+            Self::TakeClaim { .. } | Self::GrowClaim { .. } => ("patch", "PersistentVolumeClaim"),
+            Self::DeleteClaim { .. } => ("delete", "PersistentVolumeClaim"),
+            Self::CreateSecret => ("create", "Secret"),
+            Self::ApplySecret => ("patch", "Secret"),
+            Self::CreateNetworkPolicy => ("create", "NetworkPolicy"),
+            Self::ApplyNetworkPolicy => ("patch", "NetworkPolicy"),
+            Self::CreatePod => ("create", "Pod"),
+            Self::LabelPod { .. } => ("patch", "Pod"),
+            Self::DeletePod { .. } | Self::ForceDeletePod { .. } => ("delete", "Pod"),
+            Self::PushConfig | Self::AskPairingCode | Self::LogOut => return None,
+        })
     }
 }

@@ -7,16 +7,21 @@ use std::sync::Arc;
 use crds::conditions::reason;
 use crds::{WhatsAppSession, names};
 use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolumeClaim, Secret};
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::Api;
+use kube::api::ListParams;
 use session_api::SessionState;
 
 use crate::call::{CallError, call, maybe};
 use crate::context::Context;
 use crate::decide::node_to_look_at;
 use crate::index::{account, volume};
-use crate::observe::{Answer, ClaimSeen, NodeSeen, Observed, SessionKey, Turn};
+use crate::observe::{Answer, ClaimPhase, ClaimSeen, NodeSeen, Observed, SessionKey, Turn, Warning};
 use crate::secrets::{self, References};
+
+/// What has not come up after this time is asked about.
+const SLOW: SignedDuration = SignedDuration::from_secs(60);
 
 /// Something could not be looked at.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +55,9 @@ pub async fn dereference(
     }
     if let Some(node) = node_to_look_at(&seen) {
         seen.node = look_at_node(context, node).await?;
+    }
+    if let Some((kind, name)) = warned_about(&seen) {
+        seen.warnings = warnings(context, &key.namespace, kind, &name).await?;
     }
     let settled = seen.own_pod().is_some() && seen.secret.is_some() && seen.network_policy.is_some();
     seen.namespace_terminating = !settled && is_terminating(context, &key.namespace).await?;
@@ -124,6 +132,39 @@ async fn look_at_node(context: &Context, name: &str) -> Result<NodeSeen, Derefer
         Err(CallError::NotFound) => Ok(NodeSeen::Gone),
         Err(CallError::Refused { reason: reason::FORBIDDEN, .. }) => Ok(NodeSeen::Unknown),
         Err(source) => Err(DereferenceError { what: "the pod's node", source }),
+    }
+}
+
+/// What does not come up for so long that the cluster is asked for its warnings about it: a pod on its node, or a claim.
+fn warned_about(seen: &Observed) -> Option<(&'static str, String)> {
+    let pod = seen.own_pod().filter(|pod| pod.deleting.is_none() && !pod.has_run() && !pod.has_ended())?;
+    let old = pod.created.is_some_and(|created| seen.now.duration_since(created) >= SLOW);
+    let claim = seen.claim.as_ref().filter(|claim| claim.phase == ClaimPhase::Pending);
+    match (old, claim, &pod.node) {
+        (true, Some(claim), _) => Some(("PersistentVolumeClaim", claim.name.clone())),
+        (true, None, Some(_)) => Some(("Pod", pod.name.clone())),
+        _ => None,
+    }
+}
+
+async fn warnings(
+    context: &Context,
+    namespace: &str,
+    kind: &str,
+    name: &str,
+) -> Result<Vec<Warning>, DereferenceError> {
+    let api: Api<Event> = Api::namespaced(context.world.client.clone(), namespace);
+    let about = format!("regarding.kind={kind},regarding.name={name},type=Warning");
+    let params = ListParams::default().fields(&about).limit(50);
+    match call(api.list(&params)).await {
+        Ok(events) => {
+            let told = |event: Event| {
+                Some(Warning { reason: event.reason.unwrap_or_default(), message: event.note? })
+            };
+            Ok(events.items.into_iter().filter_map(told).collect())
+        }
+        Err(CallError::Refused { .. }) => Ok(Vec::new()),
+        Err(source) => Err(DereferenceError { what: "warnings about what does not come up", source }),
     }
 }
 

@@ -1,4 +1,9 @@
 //! The operator: every `WhatsAppSession` becomes exactly one running pod, and its status says how that stands.
+//!
+//! A look at a session is a pipeline, one file per step: [`dereference`] looks (edge), [`validate`] and [`build`] say what
+//! shall be (pure), [`decide`] compares and chooses (pure: here "at most one" lives), [`apply`] writes (edge), [`status`]
+//! tells (pure). [`controller`] drives it, [`world`] keeps what the watches say, [`run`] is the program's life. Beside them:
+//! [`leader`] election, [`poll`] of the sessions and [`push`] to them, [`rollout`] across all of them.
 
 pub mod apply;
 pub mod build;

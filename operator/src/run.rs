@@ -73,7 +73,11 @@ pub enum RunError {
 
 /// Logs to stderr; `RUST_LOG` says what.
 pub fn log() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,kube=warn"));
+    let mut filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,kube=warn"));
+    // Its spans say again what our own lines say, on every one of them.
+    if let Ok(quiet) = "kube_runtime=warn".parse() {
+        filter = filter.add_directive(quiet);
+    }
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

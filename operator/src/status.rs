@@ -143,3 +143,6 @@ pub fn differs(before: Option<&WhatsAppSessionStatus>, now: &WhatsAppSessionStat
         |status: &WhatsAppSessionStatus| WhatsAppSessionStatus { conditions: Vec::new(), ..status.clone() };
     !same || ours.len() != now.conditions.len() || rest(before) != rest(now)
 }
+
+#[cfg(test)]
+mod tests;

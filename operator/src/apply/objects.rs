@@ -53,6 +53,7 @@ pub async fn write_status(work: Work<'_>, status: &WhatsAppSessionStatus) -> Res
     });
     match call(sessions(work).patch_status(&work.key.name, &applied(), &Patch::Apply(body))).await {
         Ok(changed) => {
+            work.context.metrics.write("patch", "WhatsAppSession/status");
             wrote(work, Kind::Session, changed.metadata.resource_version.as_deref());
             Ok(())
         }

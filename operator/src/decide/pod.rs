@@ -216,7 +216,8 @@ pub(super) fn again(seen: &Observed, standing: &Standing, rules: &Rules) -> Opti
         Standing::Present => {
             let remembered = seen.status().is_some_and(|status| status.recovery.is_some());
             let forgiven = seen.own_pod().and_then(recovery::forgiven_at).filter(|_| remembered);
-            let lost = super::node_to_look_at(seen).map(|_| SOON);
+            let unwell = seen.own_pod().is_some_and(|pod| !pod.has_run());
+            let lost = (unwell || super::node_to_look_at(seen).is_some()).then_some(SOON);
             forgiven.and_then(|then| until(seen.now, then)).or(lost)
         }
         Standing::Absent(_) | Standing::Ended => None,

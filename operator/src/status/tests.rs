@@ -1,0 +1,297 @@
+//! What is told in each stuck state: the reason for machines, and words that name the thing and what to do.
+
+use std::sync::Arc;
+
+use crds::conditions::{PAIRED as PAIRED_TYPE, POD_READY, READY, STORAGE_READY, SUSPENDED, reason};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use session_api::SessionState;
+
+use super::*;
+use crate::decide::decide;
+use crate::fixtures::{KEY, PAIRED, RULES, ago, claim, desired, pod, running, said, seen};
+use crate::observe::{
+    Answer, ClaimPhase, ClaimSeen, Container, Deleting, Exit, NodeSeen, Phase, PodSeen, SessionKey, Turn,
+    Warning,
+};
+
+fn told_after(seen: &Observed, outcome: &Outcome) -> WhatsAppSessionStatus {
+    let desired = desired(seen);
+    let decision = decide(seen, Ok(&desired), &RULES);
+    tell(&Facts { seen, decision: &decision, invalid: None, outcome, key: &KEY })
+}
+
+fn told(seen: &Observed) -> WhatsAppSessionStatus {
+    told_after(seen, &Outcome::default())
+}
+
+fn says(status: &WhatsAppSessionStatus, kind: &str) -> (String, String, String) {
+    let condition = status.conditions.iter().find(|condition| condition.type_ == kind).unwrap();
+    (condition.status.clone(), condition.reason.clone(), condition.message.clone())
+}
+
+/// The condition has this status and reason, and its words hold all of these.
+fn check(seen: &Observed, kind: &str, expected: (&str, &str), words: &[&str]) {
+    let (status, reason, message) = says(&told(seen), kind);
+    assert_eq!((status.as_str(), reason.as_str()), expected, "{kind}: {message}");
+    for word in words {
+        assert!(message.contains(word), "{kind} does not say {word}: {message}");
+    }
+}
+
+fn with_pod(change: impl FnOnce(&mut PodSeen)) -> Observed {
+    let mut seen = seen("{}", PAIRED);
+    let mut pod = PodSeen { ready: Some((false, ago(9))), ..pod(&seen) };
+    change(&mut pod);
+    seen.pods = vec![pod];
+    seen
+}
+
+fn waiting(reason: &str, message: &str) -> Container {
+    Container::Waiting { reason: reason.to_owned(), message: message.to_owned() }
+}
+
+#[test]
+fn a_session_that_is_open_is_ready_and_shows_no_number() {
+    let status = told(&running("{}", PAIRED, SessionState::Open));
+    assert_eq!(says(&status, READY).1, reason::AS_EXPECTED);
+    assert!(status.conditions.iter().all(|condition| condition.observed_generation == Some(3)));
+    let account = status.account.as_ref().unwrap();
+    assert_eq!(account.hint.as_deref(), Some("…789"));
+    assert!(!serde_json::to_string(&status).unwrap().contains("628123"));
+    assert_eq!((status.state.as_deref(), status.writer_epoch), (Some("Open"), Some(4)));
+}
+
+#[test]
+fn each_state_of_the_session_has_its_reason() {
+    for (state, expected) in [
+        (SessionState::AwaitingPairing, reason::AWAITING_PAIRING),
+        (SessionState::Reconnecting, reason::RECONNECTING),
+        (SessionState::LoggedOut, reason::LOGGED_OUT),
+        (SessionState::Banned, reason::BANNED),
+        (SessionState::Replaced, reason::REPLACED),
+        (SessionState::Outdated, reason::OUTDATED),
+        (SessionState::QrExpired, reason::QR_EXPIRED),
+        (SessionState::PasskeyRequired, reason::PASSKEY_REQUIRED),
+        (SessionState::Failed, reason::SESSION_FAILED),
+    ] {
+        let mut seen = running("{}", PAIRED, state);
+        seen.pods[0].ready = Some((false, ago(9)));
+        check(&seen, READY, ("False", expected), &[]);
+    }
+    check(
+        &running("{}", PAIRED, SessionState::LoggedOut),
+        PAIRED_TYPE,
+        ("False", reason::LOGGED_OUT),
+        &["again"],
+    );
+}
+
+#[test]
+fn each_trouble_of_the_pod_has_its_reason() {
+    let unready = |pod: fn(&mut PodSeen), expected: &'static str, words: &[&str]| {
+        let seen = with_pod(pod);
+        check(&seen, POD_READY, ("False", expected), words);
+        check(&seen, READY, ("False", expected), words);
+    };
+    unready(
+        |pod| {
+            pod.container = Container::Unseen;
+            pod.unschedulable = Some("0/3 nodes".to_owned());
+        },
+        reason::UNSCHEDULABLE,
+        &["0/3 nodes"],
+    );
+    unready(
+        |pod| pod.container = waiting("ImagePullBackOff", "no such image"),
+        reason::IMAGE_PULL_FAILED,
+        &["no such image"],
+    );
+    unready(
+        |pod| pod.container = waiting("CreateContainerConfigError", "x"),
+        reason::CONTAINER_NOT_CREATED,
+        &["x"],
+    );
+    unready(
+        |pod| {
+            pod.container = waiting("CrashLoopBackOff", "");
+            pod.last_exit = Some(Exit { code: 75, reason: "Error".to_owned() });
+        },
+        reason::CRASH_LOOP,
+        &["exit code 75", "another process", "kubectl logs toko --previous"],
+    );
+    unready(
+        |pod| pod.deleting = Some(Deleting { deadline: ago(-9), grace: 30 }),
+        reason::POD_TERMINATING,
+        &[],
+    );
+    unready(
+        |pod| {
+            pod.phase = Phase::Failed;
+            (pod.reason, pod.message) = (Some("Evicted".to_owned()), Some("low on disk".to_owned()));
+        },
+        reason::POD_FAILED,
+        &["Evicted", "low on disk"],
+    );
+    let mut attaching = with_pod(|pod| pod.container = waiting("ContainerCreating", ""));
+    attaching.warnings =
+        vec![Warning { reason: "FailedAttachVolume".to_owned(), message: "Multi-Attach error".to_owned() }];
+    check(&attaching, READY, ("False", reason::VOLUME_ATTACH_FAILED), &["Multi-Attach error"]);
+}
+
+#[test]
+fn a_lost_node_is_named_with_since_when_and_what_helps() {
+    let mut lost = with_pod(|pod| pod.deleting = Some(Deleting { deadline: ago(9), grace: 30 }));
+    lost.node = NodeSeen::NotReady { since: ago(600) };
+    check(
+        &lost,
+        READY,
+        ("False", reason::NODE_UNREACHABLE),
+        &["Node n ", "2026-06-01T11:50:00Z", "out-of-service", "Recreate"],
+    );
+    lost.pods.clear();
+    check(&lost, READY, ("False", reason::NODE_UNREACHABLE), &["gone from the API server"]);
+    assert!(told(&lost).pod.is_some(), "what is known of the last pod is kept until its end is proven");
+    lost.node = NodeSeen::Gone;
+    assert!(told(&lost).pod.is_none());
+}
+
+#[test]
+fn pods_that_are_not_its_own_are_named() {
+    let mut foreign = with_pod(|pod| pod.owner = None);
+    check(&foreign, READY, ("False", reason::POD_NAME_CONFLICT), &["toko", "left alone", "delete it"]);
+    foreign = with_pod(|_| {});
+    foreign.pods.push(PodSeen {
+        name: "toko-2".to_owned(),
+        uid: "p-2".to_owned(),
+        ..foreign.pods[0].clone()
+    });
+    check(&foreign, READY, ("False", reason::MULTIPLE_PODS), &["toko, toko-2"]);
+}
+
+#[test]
+fn each_trouble_of_the_volume_has_its_reason() {
+    let with = |claim: Option<ClaimSeen>, status: &str| {
+        let mut seen = seen("{}", status);
+        seen.claim = claim;
+        seen
+    };
+    let lost = with(None, PAIRED);
+    check(&lost, READY, ("False", reason::VOLUME_LOST), &["toko-session", "volumeResetToken"]);
+    check(&lost, STORAGE_READY, ("False", reason::VOLUME_LOST), &[]);
+    let pending = ClaimSeen { phase: ClaimPhase::Pending, ..claim() };
+    check(
+        &with(Some(pending), ""),
+        READY,
+        ("False", reason::STORAGE_PENDING),
+        &["standard", "ReadWriteOncePod"],
+    );
+    let ending = ClaimSeen { deleting: true, ..claim() };
+    check(&with(Some(ending), PAIRED), READY, ("False", reason::STORAGE_TERMINATING), &["credentials"]);
+    let foreign = ClaimSeen { session: None, ..claim() };
+    check(&with(Some(foreign), ""), READY, ("False", reason::CLAIM_NAME_CONFLICT), &["somebody else"]);
+    let mut shared = with(Some(claim()), "");
+    shared.same_volume = Some(SessionKey { namespace: "shop".to_owned(), name: "older".to_owned() });
+    check(&shared, READY, ("False", reason::DUPLICATE_VOLUME), &["older"]);
+    let mut missing = seen(r#"{"storage":{"existingClaim":{"name":"mine"}}}"#, "");
+    missing.claim = None;
+    check(&missing, READY, ("False", reason::CLAIM_NOT_FOUND), &["mine"]);
+}
+
+#[test]
+fn a_refusal_of_the_api_server_is_told_in_its_own_words() {
+    let seen = seen("{}", PAIRED);
+    let words = r#"pods "toko" is forbidden: exceeded quota: few"#.to_owned();
+    let problem = Problem { step: Step::CreatePod, reason: reason::REFUSED, message: words.clone() };
+    let status = told_after(&seen, &Outcome { problem: Some(problem), ..Outcome::default() });
+    assert_eq!(says(&status, READY), ("False".to_owned(), reason::REFUSED.to_owned(), words.clone()));
+    assert_eq!(says(&status, POD_READY).2, words);
+}
+
+#[test]
+fn suspension_is_told_from_its_beginning_to_its_end() {
+    let mut seen = running(r#"{"operatingMode":"Suspended"}"#, PAIRED, SessionState::Open);
+    check(&seen, SUSPENDED, ("False", reason::SUSPENDING), &[]);
+    check(&seen, READY, ("False", reason::SUSPENDING), &[]);
+    (seen.pods, seen.heard) = (Vec::new(), None);
+    check(&seen, SUSPENDED, ("True", reason::SUSPENDED), &[]);
+    let status = told(&seen);
+    assert!(status.account.is_some() && status.writer_epoch == Some(4) && status.state.is_none());
+}
+
+#[test]
+fn who_does_not_answer_or_is_another_is_told() {
+    let mut seen = running("{}", PAIRED, SessionState::Open);
+    seen.heard = Some(Answer::Silent("connection refused".to_owned()));
+    check(&seen, READY, ("False", reason::SESSION_UNREACHABLE), &["connection refused"]);
+    seen.heard = Some(Answer::Stranger(None));
+    check(&seen, READY, ("False", reason::WRONG_SESSION_ANSWERED), &[]);
+    seen.heard = Some(said(&seen, SessionState::Open));
+    seen.same_account = Some(SessionKey { namespace: "shop".to_owned(), name: "older".to_owned() });
+    check(&seen, READY, ("False", reason::DUPLICATE_ACCOUNT), &["shop/older"]);
+}
+
+#[test]
+fn a_rollout_that_waits_or_stopped_shows_beside_ready() {
+    let mut seen = running("{}", PAIRED, SessionState::Open);
+    seen.pods[0].template_hash = Some("old".to_owned());
+    check(&seen, READY, ("True", reason::ROLLOUT_PENDING), &["Others go first."]);
+    assert!(told(&seen).pod.unwrap().outdated);
+    seen.turn = Turn::Stopped("Two did not come back.".to_owned());
+    check(&seen, READY, ("True", reason::ROLLOUT_STOPPED), &["Two did not come back."]);
+}
+
+#[test]
+fn times_move_with_the_status_alone_and_nothing_is_written_twice() {
+    let mut seen = running("{}", PAIRED, SessionState::AwaitingPairing);
+    let first = told(&seen);
+    let session = |seen: &mut Observed, status: &WhatsAppSessionStatus| {
+        Arc::make_mut(&mut seen.session).status = Some(status.clone());
+    };
+    session(&mut seen, &first);
+    seen.now = ago(-60);
+    assert!(!differs(Some(&first), &told(&seen)));
+    seen.heard = Some(said(&seen, SessionState::Reconnecting));
+    let second = told(&seen);
+    let ready = |status: &WhatsAppSessionStatus| status.conditions[0].last_transition_time.clone();
+    assert_eq!((ready(&second), second.conditions[0].reason.as_str()), (ready(&first), reason::RECONNECTING));
+    session(&mut seen, &second);
+    seen.heard = Some(said(&seen, SessionState::Open));
+    assert_eq!(ready(&told(&seen)), Time(ago(-60)));
+}
+
+#[test]
+fn nothing_changes_when_the_operator_is_restarted() {
+    for state in [SessionState::Open, SessionState::AwaitingPairing, SessionState::LoggedOut] {
+        let mut seen = running("{}", PAIRED, state);
+        seen.pods[0].ready = Some((state == SessionState::Open, ago(9)));
+        let before = told(&seen);
+        Arc::make_mut(&mut seen.session).status = Some(before.clone());
+        seen.heard = None;
+        assert!(!differs(Some(&before), &told(&seen)), "{state:?}: {:#?}", told(&seen));
+    }
+}
+
+#[test]
+fn conditions_of_others_are_none_of_ours() {
+    let seen = running("{}", PAIRED, SessionState::Open);
+    let ours = told(&seen);
+    let mut edited = ours.clone();
+    let foreign = Condition { type_: "Mine".to_owned(), ..ours.conditions[0].clone() };
+    edited.conditions.insert(0, foreign);
+    assert!(!differs(Some(&edited), &ours));
+    edited.conditions[1].status = "False".to_owned();
+    assert!(differs(Some(&edited), &ours));
+}
+
+#[test]
+fn an_ended_pod_is_counted_once_it_was_deleted() {
+    let mut seen = with_pod(|pod| pod.phase = Phase::Failed);
+    assert!(told(&seen).recovery.is_none());
+    let done = vec![Step::DeletePod { uid: "p-1".to_owned(), why: crate::decide::Ending::Ended }];
+    let status = told_after(&seen, &Outcome { done, ..Outcome::default() });
+    let recovery = status.recovery.clone().unwrap();
+    assert_eq!((recovery.count, recovery.last_reason.as_str()), (1, "Failed"));
+    Arc::make_mut(&mut seen.session).status = Some(status);
+    seen.pods.clear();
+    check(&seen, READY, ("False", reason::BACKING_OFF), &["1 times", "Failed", "2026-06-01T12:00:10Z"]);
+}
