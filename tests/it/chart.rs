@@ -10,6 +10,7 @@ mod refused;
 mod rendered;
 mod rights;
 mod running;
+mod upgraded;
 mod values;
 
 use std::path::{Path, PathBuf};
