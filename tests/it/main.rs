@@ -19,6 +19,7 @@ mod crash;
 mod crds;
 mod disconnects;
 mod guards;
+mod install;
 mod judges;
 mod leader;
 mod lifecycle;

@@ -81,6 +81,11 @@ impl Rig {
         }
     }
 
+    /// Its control API.
+    pub fn control_url(&self) -> String {
+        self.control.clone()
+    }
+
     /// Its WebSocket.
     pub fn ws_url(&self) -> String {
         self.ws.clone()

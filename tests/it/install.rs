@@ -1,0 +1,85 @@
+//! The README's section "In a cluster", typed as it stands: the chart's defaults, real operator and gateway as pods.
+
+use std::process::Stdio;
+
+use system_tests::cluster::{Cluster, ClusterConfig, ProcessNode, ProcessNodeConfig};
+use system_tests::process::program;
+use system_tests::rig::Rig;
+use system_tests::wait::eventually;
+use tokio::process::Command;
+
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
+/// The shell blocks of the section, as one script.
+fn script() -> String {
+    let readme = std::fs::read_to_string(format!("{ROOT}/README.md")).unwrap();
+    let section = readme.split("## In a cluster").nth(1).expect("the section").split("\n## ").next().unwrap();
+    let blocks: Vec<&str> =
+        section.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap()).collect();
+    assert_eq!(blocks.len(), 2, "{section}");
+    blocks.concat()
+}
+
+/// Runs a script with the cluster's tools as a person would, and gives what it printed.
+async fn type_in(cluster: &Cluster, script: &str) -> String {
+    let tools = system_tests::cluster::program("kubectl");
+    let path = format!("{}:{}", tools.parent().unwrap().display(), std::env::var("PATH").unwrap());
+    let output = Command::new("bash")
+        .args(["-euxo", "pipefail", "-c", script])
+        .current_dir(ROOT)
+        .env("KUBECONFIG", cluster.kubeconfig())
+        .env("PATH", path)
+        .env("HOME", cluster.folder())
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let output = tokio::time::timeout(std::time::Duration::from_mins(3), output).await;
+    let output = output.expect("it ends").expect("bash starts");
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{printed}\n{}", String::from_utf8_lossy(&output.stderr));
+    printed
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_readmes_lines_work_as_written() {
+    let rig = Rig::start().await;
+    let cluster = Cluster::start(ClusterConfig::default()).await;
+    let config = ProcessNodeConfig::default()
+        .image("warest/operator", program("operator"))
+        .image("warest/api-gateway", program("api-gateway"))
+        .image("warest/session-pod", program("session-pod"))
+        // As `make cluster` has it: no network namespaces, and a simulated WhatsApp.
+        .env("WAREST_LISTEN", "$(POD_IP):8080")
+        .env("HOST", "$(POD_IP)")
+        .env("WAREST_WHATSAPP_URL", &rig.ws_url());
+    let node = ProcessNode::start(&cluster, "node", config).await;
+    cluster.kubectl(&["create", "namespace", "warest"]).await.ok();
+    let restricted = ["label", "namespace", "warest", "pod-security.kubernetes.io/enforce=restricted"];
+    cluster.kubectl(&restricted).await.ok();
+
+    let typed = script().replace("http://localhost:4001", &rig.control_url());
+    let printed = type_in(&cluster, &typed).await;
+    assert!(printed.contains("whatsappsession.warest.io/toko condition met"), "{printed}");
+
+    let suspend = r#"kubectl -n warest patch was toko --type merge -p '{"spec":{"operatingMode":"Suspended"}}'
+kubectl -n warest wait --for=condition=Suspended was/toko --timeout=60s
+helm -n warest upgrade warest charts/warest --set gateway.sessionsMax=7
+kubectl -n warest rollout status deployment/warest-gateway --timeout=60s
+kubectl -n warest patch was toko --type merge -p '{"spec":{"operatingMode":"Running"}}'
+kubectl -n warest wait --for=condition=Ready was/toko --timeout=60s
+kubectl -n warest get pod toko -o jsonpath='{.metadata.uid}' > "$HOME/before"
+helm -n warest upgrade warest charts/warest --set operator.concurrency=7
+kubectl -n warest rollout status deployment/warest-operator --timeout=60s
+kubectl -n warest wait --for=condition=Ready was/toko --timeout=60s
+[ "$(kubectl -n warest get pod toko -o jsonpath='{.metadata.uid}')" = "$(cat "$HOME/before")" ]
+helm -n warest uninstall warest --wait
+kubectl -n warest get was,pod,pvc -o name"#;
+    let left = type_in(&cluster, suspend).await;
+    for kept in ["whatsappsession.warest.io/toko", "pod/toko", "persistentvolumeclaim/toko-session"] {
+        assert!(left.contains(kept), "uninstalling keeps the sessions, and they go on: {kept} in {left}");
+    }
+    eventually("operator and gateway to end, and the session alone to go on", || async {
+        (node.processes().len() == 1).then_some(())
+    })
+    .await;
+}
