@@ -2,34 +2,32 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use system_tests::cluster::{Cluster, ClusterConfig};
 use system_tests::stack::Stack;
 use system_tests::wait::eventually;
 
 use super::gateway::{ALICE, Gateway, KEYS, get, keys};
 
-/// Over REST nobody says where pods run: the namespace does.
-async fn on_its_node(stack: &Stack, name: &str) {
-    stack.patch(name, json!({"scheduling": {"nodeSelector": {"test": stack.namespace()}}})).await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_lives_over_rest() {
-    let stack = Stack::start().await;
+    // Over REST nobody says where a pod runs: on a cluster of its own there is one node.
+    let mut stack = Stack::on_own_cluster(Cluster::start(ClusterConfig::default()).await).await;
+    stack.start_operator(&[]).await;
     let (cluster, namespace) = (stack.cluster(), stack.namespace());
     keys(cluster, namespace, KEYS).await;
     let gateway = Gateway::start(cluster, namespace).await.ready().await;
     let alice =
         async |method: Method, path: &str, body: Value| gateway.call(ALICE, method, path, &body).await;
     alice(Method::POST, "/api/sessions", json!({"id": "toko"})).await.ok();
-    on_its_node(&stack, "toko").await;
     let shown = gateway.session_is("toko", "qr").await;
     let phone = stack.rig().phone().await;
     phone.scan(shown["qr"].as_str().unwrap()).await;
     gateway.session_is("toko", "open").await;
-    let text = json!({"sessionId": "toko", "to": phone.number, "text": "from the cluster"});
+    let friend = stack.rig().phone().await;
+    let text = json!({"sessionId": "toko", "to": friend.number, "text": "from the cluster"});
     let sent = alice(Method::POST, "/api/messages/text", text.clone()).await.ok();
     assert_eq!(sent["status"], "sent");
-    phone.receives("from the cluster").await;
+    friend.receives("from the cluster").await;
 
     let stopped = alice(Method::POST, "/api/sessions/toko/stop", Value::Null).await.ok();
     assert_eq!(stopped["status"], "suspended");
@@ -51,7 +49,6 @@ async fn a_session_lives_over_rest() {
         .await
         .error(409, "session_id_taken");
     alice(Method::POST, "/api/sessions", json!({"id": "toko"})).await.ok();
-    on_its_node(&stack, "toko").await;
     gateway.session_is("toko", "open").await;
     assert_eq!(
         stack.claim("toko").await.unwrap().metadata.uid,
