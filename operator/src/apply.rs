@@ -7,14 +7,10 @@ use std::time::Instant;
 
 use crds::conditions::reason;
 use crds::names;
-use crds::spec::RetentionPolicy;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
-use kube::Api;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
-use serde_json::{Value, json};
+use kube::api::{DeleteParams, PatchParams, PostParams, Preconditions};
 
-use crate::build::{self, Desired};
-use crate::call::{CallError, call};
+use crate::build::Desired;
+use crate::call::CallError;
 use crate::context::Context;
 use crate::decide::{Decision, Step};
 use crate::gate::{Expected, Kind};
@@ -23,7 +19,9 @@ use crate::push::{self, PushError};
 use crate::status::{Outcome, Problem};
 use crate::validate::Valid;
 
+mod claim;
 mod objects;
+mod pod;
 
 pub use objects::write_status;
 
@@ -125,18 +123,18 @@ async fn carry_out(work: Work<'_>, step: &Step) -> Result<(), Failure> {
     match step {
         Step::AddFinalizer => objects::finalizers(work, true).await?,
         Step::RemoveFinalizer => objects::finalizers(work, false).await?,
-        Step::CreateClaim => create_claim(work).await?,
-        Step::TakeClaim { uid, version } => patch_claim(work, take(work, uid, Some(version))).await?,
-        Step::GrowClaim { uid } => patch_claim(work, grow(work, uid)).await?,
-        Step::DeleteClaim { uid } => delete_claim(work, uid).await?,
+        Step::CreateClaim => claim::create(work).await?,
+        Step::TakeClaim { uid, version } => claim::patch(work, claim::take(work, uid, Some(version))).await?,
+        Step::GrowClaim { uid } => claim::patch(work, claim::grow(work, uid)).await?,
+        Step::DeleteClaim { uid } => claim::delete(work, uid).await?,
         Step::CreateSecret => objects::create_secret(work).await?,
         Step::ApplySecret => objects::apply_secret(work).await?,
         Step::CreateNetworkPolicy => objects::create_network_policy(work).await?,
         Step::ApplyNetworkPolicy => objects::apply_network_policy(work).await?,
-        Step::CreatePod => create_pod(work).await?,
-        Step::LabelPod { uid, version } => label_pod(work, uid, version).await?,
-        Step::DeletePod { uid, .. } => delete_pod(work, uid, None).await?,
-        Step::ForceDeletePod { uid, version } => delete_pod(work, uid, Some(version)).await?,
+        Step::CreatePod => pod::create(work).await?,
+        Step::LabelPod { uid, version } => pod::label(work, uid, version).await?,
+        Step::DeletePod { uid, .. } => pod::delete(work, uid, None).await?,
+        Step::ForceDeletePod { uid, version } => pod::delete(work, uid, Some(version)).await?,
         Step::PushConfig | Step::AskPairingCode | Step::LogOut => return ask(work, step).await,
     }
     Ok(())
@@ -150,12 +148,22 @@ async fn ask(work: Work<'_>, step: &Step) -> Result<(), Failure> {
             let phone = valid.spec.phone_number.clone().unwrap_or_default();
             let since = work.seen.said().map_or(0, |said| said.since);
             work.context.memory.ask_code(work.key, (endpoint.pod_uid.clone(), since));
-            push::pairing_code(endpoint, &phone).await.map(drop)
+            let asked = push::pairing_code(endpoint, &phone).await.map(drop);
+            if asked.as_ref().is_err_and(passes) {
+                work.context.memory.forget_code(work.key);
+            }
+            asked
         }
         (Step::LogOut, _) => push::log_out(endpoint).await.map(drop),
         _ => return Err(Failure::NothingToDoItWith),
     }
     .map_err(Failure::Session)
+}
+
+/// Whether asking again soon may help: the session could not be reached, or had no connection yet. What WhatsApp itself
+/// refuses is not asked for again in the same phase.
+fn passes(error: &PushError) -> bool {
+    error.code().is_none_or(|code| code == "not_ready")
 }
 
 /// A configuration that the session refuses is a fault of the spec; anything else passes.
@@ -167,103 +175,6 @@ fn session_problem(step: &Step, error: &PushError) -> Option<Problem> {
 fn told(step: &Step, reason: &'static str) -> &'static str {
     let grows = matches!(step, Step::GrowClaim { .. });
     if grows && reason != reason::FORBIDDEN { reason::RESIZE_FAILED } else { reason }
-}
-
-fn claims(work: Work<'_>) -> Api<PersistentVolumeClaim> {
-    Api::namespaced(work.context.world.client.clone(), &work.key.namespace)
-}
-
-fn pods(work: Work<'_>) -> Api<Pod> {
-    Api::namespaced(work.context.world.client.clone(), &work.key.namespace)
-}
-
-async fn create_claim(work: Work<'_>) -> Result<(), CallError> {
-    let Some(claim) = work.desired.and_then(|desired| desired.claim.as_ref()) else { return Ok(()) };
-    let api = claims(work);
-    let made = match call(api.create(&posted(), claim)).await {
-        Err(CallError::Exists) => {
-            let there = call(api.get(&names::claim(&work.key.name))).await?;
-            let seen = crate::observe::ClaimSeen::of(&there);
-            let ours = seen.session.as_deref() == Some(&work.key.name);
-            ours.then_some(there).ok_or_else(|| CallError::Refused {
-                reason: reason::CLAIM_NAME_CONFLICT,
-                message: format!(
-                    "A claim {} exists that is not this session's. It is left alone: delete it, or give this session another name.",
-                    seen.name
-                ),
-            })?
-        }
-        answer => answer?,
-    };
-    wrote(work, Kind::Claim, made.metadata.resource_version.as_deref());
-    Ok(())
-}
-
-fn take(work: Work<'_>, uid: &str, version: Option<&String>) -> Value {
-    let owned = work.seen.session.spec.retention_policy == RetentionPolicy::Delete;
-    let owners = if owned { vec![build::owner(work.key, work.seen.uid())] } else { Vec::new() };
-    let labels = build::labels(&work.key.name, work.seen.uid());
-    json!({"metadata": {"uid": uid, "resourceVersion": version, "labels": labels, "ownerReferences": owners}})
-}
-
-fn grow(work: Work<'_>, uid: &str) -> Value {
-    let size = &work.seen.session.spec.storage.size;
-    json!({"metadata": {"uid": uid}, "spec": {"resources": {"requests": {"storage": size}}}})
-}
-
-async fn patch_claim(work: Work<'_>, change: Value) -> Result<(), CallError> {
-    let name = names::claim(&work.key.name);
-    let changed = call(claims(work).patch(&name, &merged(), &Patch::Merge(change))).await?;
-    wrote(work, Kind::Claim, changed.metadata.resource_version.as_deref());
-    Ok(())
-}
-
-async fn delete_claim(work: Work<'_>, uid: &str) -> Result<(), CallError> {
-    let name = names::claim(&work.key.name);
-    gone(call(claims(work).delete(&name, &only(uid, None))).await)?;
-    let expected = Expected::Deleted { name, uid: uid.to_owned() };
-    work.context.world.gate.expect(work.key, Kind::Claim, expected, Instant::now());
-    Ok(())
-}
-
-async fn create_pod(work: Work<'_>) -> Result<(), CallError> {
-    let Some(desired) = work.desired else { return Ok(()) };
-    let epoch = work.seen.status().and_then(|status| status.writer_epoch);
-    let pod = build::pod::with_writer_epoch(desired.pod.clone(), epoch);
-    let api = pods(work);
-    let made = match call(api.create(&posted(), &pod)).await {
-        Err(CallError::Exists) => {
-            let there = call(api.get(&work.key.name)).await?;
-            let seen = crate::observe::PodSeen::of(&there);
-            seen.is_of(work.seen.uid()).then_some(there).ok_or_else(|| CallError::Refused {
-                reason: reason::POD_NAME_CONFLICT,
-                message: format!(
-                    "A pod {} exists that is not this session's. It is left alone: delete it, or give this session another name.",
-                    seen.name
-                ),
-            })?
-        }
-        answer => answer?,
-    };
-    wrote(work, Kind::Pod, made.metadata.resource_version.as_deref());
-    Ok(())
-}
-
-async fn label_pod(work: Work<'_>, uid: &str, version: &str) -> Result<(), CallError> {
-    let labels = build::labels(&work.key.name, work.seen.uid());
-    let change = json!({"metadata": {"uid": uid, "resourceVersion": version, "labels": labels}});
-    let changed = call(pods(work).patch(&work.key.name, &merged(), &Patch::Merge(change))).await?;
-    wrote(work, Kind::Pod, changed.metadata.resource_version.as_deref());
-    Ok(())
-}
-
-/// Deletes this pod and no other one. With a resource version: at once, and only if nothing has changed since.
-async fn delete_pod(work: Work<'_>, uid: &str, at_once: Option<&String>) -> Result<(), CallError> {
-    let name = names::pod(&work.key.name);
-    gone(call(pods(work).delete(&name, &only(uid, at_once))).await)?;
-    let expected = Expected::Deleted { name, uid: uid.to_owned() };
-    work.context.world.gate.expect(work.key, Kind::Pod, expected, Instant::now());
-    Ok(())
 }
 
 fn only(uid: &str, at_once: Option<&String>) -> DeleteParams {

@@ -94,6 +94,11 @@ impl Memory {
         self.codes.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), phase);
     }
 
+    /// A pairing code was asked for in vain.
+    pub fn forget_code(&self, key: &SessionKey) {
+        self.codes.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+
     /// Whether a namespace is being deleted, if that was looked at a moment ago.
     pub fn terminating(&self, namespace: &str) -> Option<bool> {
         let namespaces = self.namespaces.lock().unwrap_or_else(PoisonError::into_inner);

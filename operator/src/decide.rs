@@ -146,7 +146,7 @@ pub fn decide(seen: &Observed, desired: Result<&Desired, &Invalid>, rules: &Rule
         Decision { steps: Vec::new(), again: pod::again(seen, &pod, rules), storage, pod, drift };
     if seen.deleted().is_some() {
         decision.steps = session::farewell(seen);
-        decision.again = (!decision.steps.contains(&Step::RemoveFinalizer)).then_some(Duration::from_secs(5));
+        decision.again = has_finalizer(seen).then_some(Duration::from_secs(5));
     } else if !seen.paused() && !seen.namespace_terminating {
         decision.steps = work(seen, desired, &decision, rules);
     }

@@ -4,9 +4,7 @@ use std::process::exit;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crds::WhatsAppSession;
 use kube::Client;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info};
@@ -19,13 +17,16 @@ use crate::context::{Context, Memory};
 use crate::controller;
 use crate::decide::Rules;
 use crate::events::Events;
-use crate::health::{self, Health};
 use crate::leader::{self, Campaign, CampaignError, Guard};
-use crate::metrics::{self, Metrics};
+use crate::metrics::Metrics;
 use crate::observe::SessionKey;
 use crate::poll;
 use crate::rollout::{self, Fleet};
 use crate::world::World;
+
+mod endpoints;
+
+use endpoints::Figures;
 
 /// Exit code: the configuration cannot be used.
 pub const BAD_CONFIGURATION: u8 = 64;
@@ -34,9 +35,6 @@ pub const FAILED: u8 = 1;
 
 /// How many sessions may wait to be looked at in the channel; whoever wakes more waits.
 const WAKES: usize = 1_024;
-
-/// What is waited for before the operator is ready.
-const CACHES: &str = "caches";
 
 /// The program cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -122,7 +120,7 @@ async fn serve(config: Config) -> Result<(), RunError> {
     let fleet = Arc::new(Fleet::new(rollout_settings(&config)?, build::pod::revision(&settings.session)));
     let polls = poll::Sessions::new(wake.clone(), poll::Timing::default());
     let figures = Figures { world: Arc::clone(&world), guard, polls, fleet, metrics };
-    let health = endpoints(listen(&config).await?, figures.clone(), stop.clone());
+    let health = endpoints::serve(endpoints::listen(&config).await?, figures.clone(), stop.clone());
     let Some(woken) = lead(&figures.world, campaign.as_mut(), woken, stop.clone()).await else {
         return farewell(campaign).await;
     };
@@ -146,48 +144,6 @@ async fn serve(config: Config) -> Result<(), RunError> {
     farewell(campaign).await
 }
 
-/// What the metrics are taken from.
-#[derive(Clone)]
-struct Figures {
-    world: Arc<World>,
-    guard: Guard,
-    polls: poll::Sessions,
-    fleet: Arc<Fleet>,
-    metrics: Arc<Metrics>,
-}
-
-/// A session that could be read.
-struct Readable<'s>(&'s WhatsAppSession);
-
-impl AsRef<WhatsAppSession> for Readable<'_> {
-    fn as_ref(&self) -> &WhatsAppSession {
-        self.0
-    }
-}
-
-/// Serves probes and metrics. Ready is who has listed everything once, whether it leads or not.
-fn endpoints(listener: TcpListener, figures: Figures, stop: watch::Receiver<bool>) -> Health {
-    let health = Health::new();
-    health.require(CACHES);
-    let (listed, world) = (health.clone(), Arc::clone(&figures.world));
-    tokio::spawn(async move {
-        world.synced().await;
-        listed.ready(CACHES);
-    });
-    let text = move || {
-        let sessions = figures.world.sessions.state();
-        figures.metrics.set(metrics::Figures {
-            leads: figures.guard.holds(),
-            polls: figures.polls.count(),
-            plan: &figures.fleet.plan(),
-            sessions: sessions.iter().filter_map(|session| session.0.as_ref().ok()).map(Readable),
-        });
-        figures.metrics.text()
-    };
-    tokio::spawn(health::serve(listener, health.clone(), text, stopped(stop)));
-    health
-}
-
 async fn kube_config() -> Result<kube::Config, RunError> {
     let config = match kube::Config::incluster() {
         Ok(config) => Ok(config),
@@ -202,20 +158,6 @@ async fn kube_config() -> Result<kube::Config, RunError> {
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(5));
     Ok(config)
-}
-
-async fn listen(config: &Config) -> Result<TcpListener, RunError> {
-    let address = config.listen;
-    let failed = |source| RunError::Listen { address, source };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
-    let bound = listener.local_addr().map_err(failed)?;
-    if let Some(path) = &config.address_file {
-        let written = std::fs::write(path.with_extension("new"), format!("{bound}\n"))
-            .and_then(|()| std::fs::rename(path.with_extension("new"), path));
-        written.map_err(|source| RunError::AddressFile { path: path.clone(), source })?;
-    }
-    info!(address = %bound, "listening");
-    Ok(listener)
 }
 
 fn campaign(kube: kube::Config, flags: &LeaseFlags, namespace: &str) -> Result<Option<Campaign>, RunError> {

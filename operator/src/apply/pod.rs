@@ -1,0 +1,60 @@
+//! The writes to a session's pod.
+
+use std::time::Instant;
+
+use crds::conditions::reason;
+use crds::names;
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::api::Patch;
+use serde_json::json;
+
+use super::{Work, gone, merged, only, posted, wrote};
+use crate::build;
+use crate::call::{CallError, call};
+use crate::gate::{Expected, Kind};
+use crate::observe::PodSeen;
+
+fn pods(work: Work<'_>) -> Api<Pod> {
+    Api::namespaced(work.context.world.client.clone(), &work.key.namespace)
+}
+
+pub(super) async fn create(work: Work<'_>) -> Result<(), CallError> {
+    let Some(desired) = work.desired else { return Ok(()) };
+    let epoch = work.seen.status().and_then(|status| status.writer_epoch);
+    let pod = build::pod::with_writer_epoch(desired.pod.clone(), epoch);
+    let api = pods(work);
+    let made = match call(api.create(&posted(), &pod)).await {
+        Err(CallError::Exists) => {
+            let there = call(api.get(&work.key.name)).await?;
+            let seen = PodSeen::of(&there);
+            seen.is_of(work.seen.uid()).then_some(there).ok_or_else(|| CallError::Refused {
+                reason: reason::POD_NAME_CONFLICT,
+                message: format!(
+                    "A pod {} exists that is not this session's. It is left alone: delete it, or give this session another name.",
+                    seen.name
+                ),
+            })?
+        }
+        answer => answer?,
+    };
+    wrote(work, Kind::Pod, made.metadata.resource_version.as_deref());
+    Ok(())
+}
+
+pub(super) async fn label(work: Work<'_>, uid: &str, version: &str) -> Result<(), CallError> {
+    let labels = build::labels(&work.key.name, work.seen.uid());
+    let change = json!({"metadata": {"uid": uid, "resourceVersion": version, "labels": labels}});
+    let changed = call(pods(work).patch(&work.key.name, &merged(), &Patch::Merge(change))).await?;
+    wrote(work, Kind::Pod, changed.metadata.resource_version.as_deref());
+    Ok(())
+}
+
+/// Deletes this pod and no other one. With a resource version: at once, and only if nothing has changed since.
+pub(super) async fn delete(work: Work<'_>, uid: &str, at_once: Option<&String>) -> Result<(), CallError> {
+    let name = names::pod(&work.key.name);
+    gone(call(pods(work).delete(&name, &only(uid, at_once))).await)?;
+    let expected = Expected::Deleted { name, uid: uid.to_owned() };
+    work.context.world.gate.expect(work.key, Kind::Pod, expected, Instant::now());
+    Ok(())
+}
