@@ -147,7 +147,10 @@ pub fn decide(seen: &Observed, desired: Result<&Desired, &Invalid>, rules: &Rule
     if seen.deleted().is_some() {
         decision.steps = session::farewell(seen);
         decision.again = has_finalizer(seen).then_some(Duration::from_secs(5));
-    } else if !seen.paused() && !seen.namespace_terminating {
+    } else if seen.namespace_terminating {
+        // The resource and the operator's own rights may go at any moment: nothing may be left to wait for them.
+        decision.steps = has_finalizer(seen).then_some(Step::RemoveFinalizer).into_iter().collect();
+    } else if !seen.paused() {
         decision.steps = work(seen, desired, &decision, rules);
     }
     decision

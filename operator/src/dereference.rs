@@ -59,7 +59,8 @@ pub async fn dereference(
     if let Some((kind, name)) = warned_about(&seen) {
         seen.warnings = warnings(context, &key.namespace, kind, &name).await?;
     }
-    let settled = seen.own_pod().is_some() && seen.secret.is_some() && seen.network_policy.is_some();
+    let stays = seen.own_pod().is_some_and(|pod| pod.deleting.is_none());
+    let settled = stays && seen.secret.is_some() && seen.network_policy.is_some();
     seen.namespace_terminating = !settled && is_terminating(context, &key.namespace).await?;
     Ok((seen, references))
 }

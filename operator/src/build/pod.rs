@@ -104,7 +104,7 @@ fn pod_spec(valid: &Valid, flags: &SessionFlags) -> PodSpec {
             security_context: Some(container::security()),
             startup_probe: Some(container::probe("/livez", 1, 120)),
             liveness_probe: Some(container::probe("/livez", 20, 3)),
-            readiness_probe: Some(container::probe("/readyz", 5, 2)),
+            readiness_probe: Some(container::probe("/readyz", 2, 3)),
             volume_mounts: Some(volumes::mounts(spec, flags)),
             ..Container::default()
         }],

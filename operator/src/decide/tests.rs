@@ -326,6 +326,16 @@ fn a_deleted_session_is_unlinked_within_a_minute_or_let_go() {
 }
 
 #[test]
+fn a_dying_namespace_is_not_held_up() {
+    let mut seen = running(r#"{"onDelete":"Unlink"}"#, PAIRED, SessionState::Open);
+    annotated(&mut seen, |session| {
+        session.metadata.finalizers = Some(vec![names::UNLINK_FINALIZER.to_owned()]);
+    });
+    seen.namespace_terminating = true;
+    assert_eq!(steps(&seen), [Step::RemoveFinalizer]);
+}
+
+#[test]
 fn what_belongs_to_a_former_session_of_the_name_goes_first() {
     let mut seen = seen("{}", "");
     seen.secret.as_mut().unwrap().owner.as_mut().unwrap().uid = "former".to_owned();
