@@ -248,3 +248,15 @@ async fn the_phone_shows_the_device_name() {
         .collect();
     assert_eq!(devices[0]["name"], "Toko Budi", "{devices:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_text_to_oneself_just_after_pairing_is_shown() {
+    let rig = Rig::start().await;
+    let (pod, phone) = rig.paired_pod().await;
+    pod.send_text(&phone.number, "note to self").await.ok();
+    let shown = eventually("the phone to show it", || async {
+        phone.inbox().await.into_iter().find(|entry| entry["text"] == "note to self")
+    })
+    .await;
+    assert_eq!(shown["fromMe"], true);
+}
