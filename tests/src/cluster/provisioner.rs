@@ -21,6 +21,9 @@ use super::Shared;
 /// Name of the provisioner.
 const NAME: &str = "warest.io/process-node";
 
+/// Claims that are worked on at the same time.
+const PARALLEL: usize = 16;
+
 /// Between two attempts to reach the API.
 const RETRY: Duration = Duration::from_millis(300);
 
@@ -42,22 +45,26 @@ pub(super) async fn run(client: Client, shared: Arc<Shared>) {
 }
 
 async fn claims(client: &Client, shared: &Shared) {
-    let mut events = pin!(watcher(Api::<PersistentVolumeClaim>::all(client.clone()), Config::default()));
-    while let Some(event) = events.next().await {
+    let events = watcher(Api::<PersistentVolumeClaim>::all(client.clone()), Config::default());
+    let each = events.for_each_concurrent(PARALLEL, |event| async {
         match event {
-            Ok(Event::Apply(claim) | Event::InitApply(claim)) => {
-                if let Some(volume) = volume(&claim, shared) {
-                    // Made before, or made again when the claim changes.
-                    let volumes: Api<PersistentVolume> = Api::all(client.clone());
-                    let _ = volumes.create(&PostParams::default(), &volume).await;
-                }
-                if let Some(size) = growth(&claim) {
-                    grow(client, &claim, &size).await;
-                }
-            }
+            Ok(Event::Apply(claim) | Event::InitApply(claim)) => provide(client, shared, &claim).await,
             Ok(Event::Delete(_) | Event::Init | Event::InitDone) => {}
             Err(_) => tokio::time::sleep(RETRY).await,
         }
+    });
+    each.await;
+}
+
+/// Gives a claim what it waits for.
+async fn provide(client: &Client, shared: &Shared, claim: &PersistentVolumeClaim) {
+    if let Some(volume) = volume(claim, shared) {
+        // Made before, or made again when the claim changes.
+        let volumes: Api<PersistentVolume> = Api::all(client.clone());
+        let _ = volumes.create(&PostParams::default(), &volume).await;
+    }
+    if let Some(size) = growth(claim) {
+        grow(client, claim, &size).await;
     }
 }
 
