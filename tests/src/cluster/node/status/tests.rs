@@ -1,3 +1,5 @@
+//! The status of a pod, from pods and what their containers do.
+
 use super::*;
 
 fn at(second: i64) -> Timestamp {
