@@ -7,7 +7,7 @@ use std::time::Duration;
 use kube::Client;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
-use tracing::{error, info};
+use tracing::{debug, error, info};
 use tracing_subscriber::EnvFilter;
 
 use crate::build::{self, Settings};
@@ -89,6 +89,9 @@ pub fn log() {
 /// # Errors
 /// The program cannot start, or not go on.
 pub fn run(config: Config) -> Result<(), RunError> {
+    if let Some(files) = poll::allow_many_connections() {
+        debug!(files, "so many files can be open: a session that is listened to takes one");
+    }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::Start)?;
     let result = runtime.block_on(serve(config));
