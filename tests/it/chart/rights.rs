@@ -76,6 +76,7 @@ async fn nobody_is_refused_and_no_right_is_idle() {
     administered(&installed).await;
     lived(&installed).await;
     troubled(&installed).await;
+    explained(&installed).await;
     ended(&installed).await;
 
     let asked = installed.asked();
@@ -135,13 +136,13 @@ const CONFIGURATION: &str = "jsonpath={.data.config\\.json}";
 /// What is asked for cannot be had, or somebody touches what is the operator's.
 async fn troubled(installed: &Installed) {
     for object in [
-        session("lost", json!({"storage": {"existingClaim": {"name": "nowhere"}}})),
-        session("stuck", json!({"storage": {"storageClassName": "nowhere"}})),
+        session("lost", &json!({"storage": {"existingClaim": {"name": "nowhere"}}})),
+        session("stuck", &json!({"storage": {"storageClassName": "nowhere"}})),
         json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "walled-session"},
             "spec": {"podSelector": {"matchLabels": {"a": "b"}}, "policyTypes": ["Ingress"]}}),
-        session("walled", json!({})),
+        session("walled", &json!({})),
         foreign_pod("taken"),
-        session("taken", json!({})),
+        session("taken", &json!({})),
     ] {
         let apply = ["-n", &installed.namespace, "apply", "-f", "-"];
         installed.cluster.kubectl_in(&apply, &object.to_string()).await.ok();
@@ -158,7 +159,16 @@ async fn troubled(installed: &Installed) {
     }
 }
 
-fn session(name: &str, spec: Value) -> Value {
+/// What has been in trouble for a minute is asked about.
+async fn explained(installed: &Installed) {
+    within(LIMIT, "the operator to ask why a volume does not come", || async {
+        let asked = installed.asked();
+        asked.iter().any(|entry| entry.verb == "list" && entry.resource == "events").then_some(())
+    })
+    .await;
+}
+
+fn session(name: &str, spec: &Value) -> Value {
     json!({"apiVersion": "warest.io/v1alpha1", "kind": "WhatsAppSession", "metadata": {"name": name}, "spec": spec})
 }
 
