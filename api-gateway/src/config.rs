@@ -69,6 +69,9 @@ struct Settings {
     /// Proxy between the sessions and WhatsApp (`http://`, `https://` or `socks5://`, with `user:password@` if needed).
     #[arg(long, env = "HTTPS_PROXY", hide_env_values = true)]
     https_proxy: Option<String>,
+    /// Hosts, separated by commas, that sessions reach without that proxy.
+    #[arg(long, env = "NO_PROXY")]
+    no_proxy: Option<String>,
     /// Where sessions and their credentials are kept.
     #[arg(long, env = "DATA_DIR", default_value = "./data")]
     data_dir: String,
@@ -218,6 +221,7 @@ fn handed(settings: &Settings) -> Vec<(String, String)> {
         ("WAREST_CLIENT_VERSION", &settings.client_version),
         ("WAREST_MIN_FREE_BYTES", &settings.min_free_bytes),
         ("HTTPS_PROXY", &settings.https_proxy),
+        ("NO_PROXY", &settings.no_proxy),
         ("RUST_LOG", &settings.session_log),
     ];
     handed.into_iter().filter_map(|(name, value)| Some((name.to_owned(), filled(value.clone())?))).collect()

@@ -16,6 +16,7 @@ fn the_examples_settings_mean_what_they_say() {
         "--autoreply-enabled=true",
         "--autoreply-ping-pong=true",
         "--https-proxy=socks5://proxy:1080",
+        "--no-proxy=localhost,.internal",
         "--extra-ca=",
     ])
     .unwrap();
@@ -26,6 +27,7 @@ fn the_examples_settings_mean_what_they_say() {
     let handed =
         |name: &str| config.session_environment.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
     assert_eq!(handed("HTTPS_PROXY"), Some("socks5://proxy:1080"));
+    assert_eq!(handed("NO_PROXY"), Some("localhost,.internal"));
     assert_eq!(handed("WAREST_EXTRA_CA"), None, "empty is unset");
 }
 
