@@ -180,7 +180,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::net::Ipv4Addr;
 
-    fn pod(volumes: serde_json::Value) -> Pod {
+    fn pod(volumes: &serde_json::Value) -> Pod {
         serde_json::from_value(
             json!({"metadata": {"namespace": "n"}, "spec": {"containers": [], "volumes": volumes}}),
         )
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn the_volume_of_a_service_account_has_its_three_files() {
-        let pod = pod(json!([{"name": "api", "projected": {"defaultMode": 420, "sources": [
+        let pod = pod(&json!([{"name": "api", "projected": {"defaultMode": 420, "sources": [
             {"serviceAccountToken": {"expirationSeconds": 3607, "path": "token"}},
             {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
             {"downwardAPI": {"items": [{"path": "namespace", "fieldRef": {"fieldPath": "metadata.namespace"}}]}},
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named_and_what_is_optional_may_be() {
-        let pod = pod(json!([
+        let pod = pod(&json!([
             {"name": "a", "secret": {"secretName": "s"}},
             {"name": "b", "secret": {"secretName": "s", "optional": true}},
             {"name": "c", "persistentVolumeClaim": {"claimName": "data"}},

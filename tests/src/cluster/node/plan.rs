@@ -186,7 +186,7 @@ mod tests {
     use serde_json::json;
     use std::net::Ipv4Addr;
 
-    fn planned(spec: serde_json::Value) -> Result<ContainerPlan, PlanError> {
+    fn planned(spec: &serde_json::Value) -> Result<ContainerPlan, PlanError> {
         let pod: Pod = serde_json::from_value(json!({"metadata": {"name": "p"}, "spec": spec})).unwrap();
         let programs = Programs::from([("warest/session-pod".to_owned(), PathBuf::from("/t/session-pod"))]);
         let (ip, sources) = (Ipv4Addr::new(127, 1, 1, 1), Sources::default());
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_restricted_container_is_nobody_in_a_read_only_root() {
-        let plan = planned(json!({
+        let plan = planned(&json!({
             "securityContext": {"runAsNonRoot": true, "fsGroup": 7},
             "containers": [{
                 "name": "c", "image": "warest/session-pod", "args": ["--flag=$(A)"],
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn an_unknown_image_waits_as_a_kubelet_lets_it_wait() {
-        let error = planned(json!({"containers": [{"name": "c", "image": "nope:1"}]})).unwrap_err();
+        let error = planned(&json!({"containers": [{"name": "c", "image": "nope:1"}]})).unwrap_err();
         assert_eq!(error.waiting(0).0, "ErrImagePull");
         assert_eq!(error.waiting(1).0, "ImagePullBackOff");
     }

@@ -232,7 +232,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn pod(policy: &str, status: serde_json::Value) -> Pod {
+    fn pod(policy: &str, status: &serde_json::Value) -> Pod {
         let pod = json!({
             "metadata": {"deletionGracePeriodSeconds": 0},
             "spec": {"restartPolicy": policy, "containers": [{"name": "c"}]},
@@ -246,15 +246,15 @@ mod tests {
         let ran = json!({"name": "c", "image": "", "imageID": "", "ready": true, "restartCount": 0,
             "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}});
         let now = Timestamp::UNIX_EPOCH;
-        let never = &views(&pod("Never", ran.clone()), now)[0];
+        let never = &views(&pod("Never", &ran), now)[0];
         assert!(matches!(never.state, State::Ended(_)) && never.restarts == 0);
-        let always = &views(&pod("Always", ran), now)[0];
+        let always = &views(&pod("Always", &ran), now)[0];
         assert!(matches!(always.state, State::Waiting { .. }) && always.restarts == 1);
     }
 
     #[test]
     fn a_forced_deletion_still_gets_a_second() {
         let status = json!({"name": "c", "image": "", "imageID": "", "ready": true, "restartCount": 0});
-        assert_eq!(grace_seconds(&pod("Always", status)), Duration::from_secs(1));
+        assert_eq!(grace_seconds(&pod("Always", &status)), Duration::from_secs(1));
     }
 }

@@ -22,7 +22,7 @@ fn place() -> Place {
     Place { pod_ip: Ipv4Addr::new(127, 1, 1, 1), host_ip: Ipv4Addr::new(127, 1, 0, 2), since: at(5) }
 }
 
-fn pod(status: Value) -> Pod {
+fn pod(status: &Value) -> Pod {
     let pod = json!({
         "metadata": {"name": "p", "uid": "u"},
         "spec": {"containers": [{"name": "c", "image": "i"}]},
@@ -53,9 +53,9 @@ fn a_condition_keeps_its_time_while_its_status_stays() {
     let ready = json!({"conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}]});
     let running = View { ready: true, started: true, ..view(State::Running { since: at(1) }) };
     let of = |patch: &Value| patch["status"]["conditions"][3].clone();
-    let same = patch(&pod(ready.clone()), std::slice::from_ref(&running), place(), at(100));
+    let same = patch(&pod(&ready), std::slice::from_ref(&running), place(), at(100));
     assert_eq!(of(&same)["lastTransitionTime"], "2026-01-01T00:00:00Z");
-    let unready = patch(&pod(ready), &[View { ready: false, ..running }], place(), at(100));
+    let unready = patch(&pod(&ready), &[View { ready: false, ..running }], place(), at(100));
     assert_eq!(of(&unready)["lastTransitionTime"], "1970-01-01T00:01:40Z");
     assert_eq!(of(&unready)["reason"], "ContainersNotReady");
 }
@@ -63,7 +63,7 @@ fn a_condition_keeps_its_time_while_its_status_stays() {
 #[test]
 fn a_crash_shows_as_last_state_with_its_code() {
     let crashing = View { last: Some(ended_with(75)), restarts: 3, ..view(waiting()) };
-    let patch = patch(&pod(json!({})), &[crashing], place(), at(9));
+    let patch = patch(&pod(&json!({})), &[crashing], place(), at(9));
     let status = &patch["status"]["containerStatuses"][0];
     assert_eq!(status["state"]["waiting"]["reason"], "CrashLoopBackOff");
     assert_eq!(status["lastState"]["terminated"]["exitCode"], 75);
