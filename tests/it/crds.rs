@@ -1,7 +1,7 @@
 //! The custom resource on a real API server: its rules, its defaults, and how it reads with kubectl.
 
 use kube::Api;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use system_tests::cluster::{self, Cluster};
 use system_tests::crd;
@@ -104,7 +104,7 @@ async fn what_cannot_be_is_refused_with_a_sentence() {
     }
     sessions.apply(&"x".repeat(63), &json!({})).await.ok();
     assert_eq!(
-        sessions.api().list(&Default::default()).await.unwrap().items.len(),
+        sessions.api().list(&ListParams::default()).await.unwrap().items.len(),
         1,
         "nothing refused is stored"
     );

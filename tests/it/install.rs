@@ -23,12 +23,11 @@ fn script() -> String {
 /// Runs a script with the cluster's tools as a person would, and gives what it printed.
 async fn type_in(cluster: &Cluster, script: &str) -> String {
     let tools = system_tests::cluster::program("kubectl");
-    let path = format!("{}:{}", tools.parent().unwrap().display(), std::env::var("PATH").unwrap());
+    let script = format!("PATH={}:$PATH\n{script}", tools.parent().unwrap().display());
     let output = Command::new("bash")
-        .args(["-euxo", "pipefail", "-c", script])
+        .args(["-euxo", "pipefail", "-c", &script])
         .current_dir(ROOT)
         .env("KUBECONFIG", cluster.kubeconfig())
-        .env("PATH", path)
         .env("HOME", cluster.folder())
         .stdin(Stdio::null())
         .kill_on_drop(true)

@@ -5,7 +5,7 @@ use crds::conditions::{CONNECTED, PAIRED, POD_READY, READY, STORAGE_READY, SUSPE
 use crds::names;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use reqwest::Method;
 use serde_json::{Value, json};
 use session_api::routes;
@@ -185,7 +185,7 @@ async fn a_volume_goes_with_its_session_when_asked() {
     .await;
     stack.delete("toko").await;
     eventually("all to be gone", || async {
-        let claims = stack.api::<PersistentVolumeClaim>().list(&Default::default()).await.unwrap();
+        let claims = stack.api::<PersistentVolumeClaim>().list(&ListParams::default()).await.unwrap();
         (claims.items.is_empty() && stack.pod("toko").await.is_none()).then_some(())
     })
     .await;

@@ -96,9 +96,9 @@ async fn an_emptied_volume_is_told_from_a_new_one() {
     for file in std::fs::read_dir(&folder).unwrap() {
         let path = file.unwrap().path();
         if path.is_dir() {
-            std::fs::remove_dir_all(path).unwrap()
+            std::fs::remove_dir_all(path).unwrap();
         } else {
-            std::fs::remove_file(path).unwrap()
+            std::fs::remove_file(path).unwrap();
         }
     }
     stack.patch("toko", json!({"operatingMode": "Running"})).await;
