@@ -229,6 +229,7 @@ fn on_error(session: Arc<Guarded>, error: &ReconcileError, context: Arc<Context>
             Action::await_change()
         }
         ReconcileError::Apply(ApplyError::Call { source: CallError::Stale(_), .. })
+        | ReconcileError::Dereference(DereferenceError { source: CallError::Stale(_), .. })
         | ReconcileError::Status(CallError::Stale(_)) => {
             debug!(session = %key, "{error}: looked at again");
             Action::requeue(context.memory.failed(&key))

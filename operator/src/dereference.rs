@@ -61,6 +61,9 @@ pub async fn dereference(
     }
     let stays = seen.own_pod().is_some_and(|pod| pod.deleting.is_none());
     let settled = stays && seen.secret.is_some() && seen.network_policy.is_some();
+    if !settled && seen.deleted().is_none() && seen.status().is_some_and(|status| status.pod.is_some()) {
+        still_there(context, key, seen.uid()).await?;
+    }
     seen.namespace_terminating = !settled && is_terminating(context, &key.namespace).await?;
     Ok((seen, references))
 }
@@ -123,6 +126,19 @@ async fn references(
         all.insert(name.to_owned(), data.map(Iterator::collect));
     }
     Ok(References(all))
+}
+
+/// What belonged to the session is gone: so may the session be, and the watch of the sessions be the last one to tell. A list
+/// of one, because that is what the operator may do anyway.
+async fn still_there(context: &Context, key: &SessionKey, uid: &str) -> Result<(), DereferenceError> {
+    let api: Api<WhatsAppSession> = Api::namespaced(context.world.client.clone(), &key.namespace);
+    let one = ListParams::default().fields(&format!("metadata.name={}", key.name));
+    let there = call(api.list_metadata(&one)).await.map_err(looking_at("the resource"))?;
+    let mut there = there.items.iter().map(|session| &session.metadata);
+    if there.any(|meta| meta.uid.as_deref() == Some(uid) && meta.deletion_timestamp.is_none()) {
+        return Ok(());
+    }
+    Err(DereferenceError { what: "the resource", source: CallError::Stale("it is being deleted".to_owned()) })
 }
 
 /// A node that may not be looked at is not known to be lost.

@@ -38,6 +38,9 @@ const NOT_OURS: &str = "app.kubernetes.io/managed-by!=warest-operator";
 /// Nor these: there are many and large ones of them.
 const NO_RELEASES: &str = "type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token";
 
+/// How many objects are listed at once.
+const PAGE: u32 = 100;
+
 /// What is known.
 pub struct World {
     /// The API server.
@@ -161,6 +164,8 @@ impl World {
         };
         let (wake, metrics, scope) = (self.wake.clone(), Arc::clone(&self.metrics), scope.to_owned());
         let Cow::Borrowed(kind) = K::kind(&()) else { return };
+        // Small pages: what a list needs at its height, the process keeps.
+        let config = config.page_size(PAGE);
         tokio::spawn(async move {
             let stream = watcher(api, config).default_backoff().modify(|object| {
                 object.meta_mut().managed_fields = None;
