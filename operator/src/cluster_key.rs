@@ -1,6 +1,7 @@
 //! The key that all tokens are derived from: a Secret that is made once and never changed.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crds::names;
 use crds::token::TokenKey;
@@ -33,12 +34,34 @@ pub enum ClusterKeyError {
     Shape,
 }
 
-/// Reads the key, and makes one if there is none.
+/// How often it is tried while the API server cannot answer …
+const TRIES: usize = 30;
+
+/// … and the pause in between.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Reads the key, and makes one if there is none. A passing failure is tried again for a while.
 ///
 /// # Errors
 /// There is none, and none can be made.
 pub async fn obtain(client: &Client, namespace: &str) -> Result<TokenKey, ClusterKeyError> {
     let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    for _ in 1..TRIES {
+        match attempt(&api).await {
+            Err(
+                error @ (ClusterKeyError::Read(CallError::Late | CallError::Passing(_))
+                | ClusterKeyError::Create(CallError::Late | CallError::Passing(_))),
+            ) => {
+                tracing::warn!("it is tried again: {error}");
+                tokio::time::sleep(PAUSE).await;
+            }
+            done => return done,
+        }
+    }
+    attempt(&api).await
+}
+
+async fn attempt(api: &Api<Secret>) -> Result<TokenKey, ClusterKeyError> {
     if let Some(secret) = maybe(api.get(names::CLUSTER_KEY_SECRET)).await.map_err(ClusterKeyError::Read)? {
         return read(&secret);
     }
