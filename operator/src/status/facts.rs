@@ -23,12 +23,20 @@ pub(super) fn tell(facts: &Facts<'_>, before: WhatsAppSessionStatus) -> WhatsApp
             _ => before.account.clone(),
         },
         writer_epoch: epoch.filter(|epoch| *epoch > 0).max(before.writer_epoch),
-        config_hash: said.map_or_else(|| before.config_hash.clone(), |said| said.config_hash.clone()),
+        config_hash: said.map_or_else(|| before.config_hash.clone(), |said| bounded(said.config_hash.as_ref())),
         pod: pod(facts, before.pod.clone()),
         storage: storage(facts, before.storage.clone()),
         recovery: remembered(facts, before.recovery),
         ..WhatsAppSessionStatus::default()
     }
+}
+
+/// Most bytes of a hash, as the schema has it: one longer word would have the whole status refused.
+const MAX_HASH: usize = 64;
+
+/// What somebody else wrote, unless it is too long to be a hash.
+fn bounded(hash: Option<&String>) -> Option<String> {
+    hash.filter(|hash| hash.len() <= MAX_HASH).cloned()
 }
 
 /// Whether the volume that was asked for anew is there.
@@ -63,7 +71,7 @@ fn pod(facts: &Facts<'_>, before: Option<PodStatus>) -> Option<PodStatus> {
                 uid: pod.uid.clone(),
                 node: pod.node.clone(),
                 restarts: pod.restarts,
-                template_hash: pod.template_hash.clone(),
+                template_hash: bounded(pod.template_hash.as_ref()),
                 outdated: facts.decision.drift != Drift::None,
             })
         }

@@ -295,3 +295,18 @@ fn an_ended_pod_is_counted_once_it_was_deleted() {
     seen.pods.clear();
     check(&seen, READY, ("False", reason::BACKING_OFF), &["1 times", "Failed", "2026-06-01T12:00:10Z"]);
 }
+
+#[test]
+fn what_a_pod_says_at_too_great_length_does_not_come_into_the_status() {
+    let long = |length: usize| {
+        let mut seen = running("{}", PAIRED, SessionState::Open);
+        seen.pods[0].template_hash = Some("h".repeat(length));
+        if let Some(Answer::Status(said)) = &mut seen.heard {
+            said.config_hash = Some("h".repeat(length));
+        }
+        let status = told(&seen);
+        (status.config_hash, status.pod.unwrap().template_hash)
+    };
+    assert_eq!(long(64), (Some("h".repeat(64)), Some("h".repeat(64))));
+    assert_eq!(long(65), (None, None));
+}
