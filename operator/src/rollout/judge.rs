@@ -40,7 +40,7 @@ impl Judge {
         if !sessions.iter().any(|session| lacks_revision(session)) {
             return Phase::Done;
         }
-        let canary = self.canary(sessions);
+        let canary = self.canary(sessions).map(|canary| self.or_under_way(canary, sessions));
         let culprits: Vec<_> = sessions.iter().filter_map(|session| self.culprit(session)).collect();
         let canary_failed = canary.is_some_and(|canary| culprits.iter().any(|c| c.key == canary.key));
         if culprits.len() >= settings.max_failures.max(1) || canary_failed {
@@ -68,9 +68,17 @@ impl Judge {
             Trial::Excused => session.pod.as_ref().is_some_and(|pod| !self.is_over(pod.created)),
             Trial::Untried | Trial::Passed | Trial::Pending | Trial::Failed(_) => true,
         };
-        let automatic = sessions.iter().copied().filter(|session| session.automatic);
+        let automatic = sessions.iter().copied().filter(|session| session.automatic && is_concerned(session));
         let first = |rule: &dyn Fn(&Session) -> bool| automatic.clone().find(|session| rule(session));
         first(&|session| session.canary).or_else(|| first(&fit)).or_else(|| first(&spare))
+    }
+
+    /// While statuses are still being written it shows only bit by bit whom the revision concerns: a session that turns up
+    /// late does not go while another one is being tried.
+    fn or_under_way<'s>(&self, canary: &'s Session, sessions: &[&'s Session]) -> &'s Session {
+        let tried = |session: &&&Session| session.automatic && self.trial(session) == Trial::Pending;
+        let other = sessions.iter().find(tried).filter(|_| self.trial(canary) == Trial::Untried);
+        other.copied().unwrap_or(canary)
     }
 
     /// A broken session that lacks the revision: when there is no room to take the canary down, it may be the very thing that
@@ -143,4 +151,10 @@ impl Judge {
 /// Whether the operator is to bring the fleet's revision to it.
 fn lacks_revision(session: &Session) -> bool {
     session.automatic && session.pod.as_ref().is_some_and(|pod| pod.change == Change::Fleet)
+}
+
+/// Whether the fleet's revision is anything to it. One whose own spec says all that has changed keeps its pod, works, and
+/// proves nothing.
+fn is_concerned(session: &Session) -> bool {
+    session.pod.as_ref().is_none_or(|pod| pod.current || pod.ending || pod.change == Change::Fleet)
 }

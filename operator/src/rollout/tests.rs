@@ -89,6 +89,23 @@ fn the_canary_goes_first_and_alone() {
 }
 
 #[test]
+fn whom_the_revision_does_not_concern_is_no_canary() {
+    let own_image = || with_pod(old("a"), |pod| pod.change = Change::None);
+    check(&[own_image(), old("b"), old("c")], &["b"]);
+    check(&[Session { canary: true, ..own_image() }, old("b"), old("c")], &["b"]);
+    let plan = check(&[own_image(), renewed("b", 20), old("c")], &["c"]);
+    assert_eq!(plan.phase, Phase::Rolling);
+}
+
+#[test]
+fn who_turns_out_to_be_concerned_while_another_is_tried_waits_for_it() {
+    let tried = || down(renewed("b", 5), 10, None);
+    let plan = check(&[old("a"), tried(), old("c")], &[]);
+    assert_eq!(plan.phase, Phase::Canary(old("b").key));
+    check(&[Session { canary: true, ..old("c") }, tried(), old("d")], &[]);
+}
+
+#[test]
 fn nobody_follows_until_the_canary_is_back() {
     let going = with_pod(down(old("a"), 1, None), |pod| pod.ending = true);
     check(&[going, old("b"), old("c")], &[]);
