@@ -71,6 +71,13 @@ impl<V> Cache<V> {
         inner.objects.get(&(namespace.to_owned(), name.to_owned())).map(|(object, _)| Arc::clone(object))
     }
 
+    /// The objects of a namespace that are like this.
+    pub fn find(&self, namespace: &str, like: impl Fn(&V) -> bool) -> Vec<Arc<V>> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let here = inner.objects.iter().filter(|(place, (object, _))| place.0 == namespace && like(object));
+        here.map(|(_, (object, _))| Arc::clone(object)).collect()
+    }
+
     /// The resource version up to which the watch of this scope has come.
     pub fn version(&self, scope: &str) -> u64 {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);

@@ -142,8 +142,8 @@ pub fn decide(seen: &Observed, desired: Result<&Desired, &Invalid>, rules: &Rule
     let storage = storage::judge(seen);
     let pod = pod::judge(seen, desired.is_ok(), &storage, rules);
     let drift = pod::drift(seen, desired.ok());
-    let mut decision =
-        Decision { steps: Vec::new(), again: pod::again(seen, &pod, rules), storage, pod, drift };
+    let again = [pod::again(seen, &pod, rules), storage::again(&storage)].into_iter().flatten().min();
+    let mut decision = Decision { steps: Vec::new(), again, storage, pod, drift };
     if seen.deleted().is_some() {
         decision.steps = session::farewell(seen);
         decision.again = has_finalizer(seen).then_some(Duration::from_secs(5));

@@ -13,11 +13,12 @@ use kube::Api;
 use kube::api::ListParams;
 use session_api::SessionState;
 
+use crate::build::claim;
 use crate::call::{CallError, call, maybe};
 use crate::context::Context;
 use crate::decide::node_to_look_at;
 use crate::index::{account, volume};
-use crate::observe::{Answer, ClaimPhase, ClaimSeen, NodeSeen, Observed, SessionKey, Turn, Warning};
+use crate::observe::{Answer, ClaimPhase, ClaimSeen, NodeSeen, Observed, PodSeen, SessionKey, Turn, Warning};
 use crate::secrets::{self, References};
 
 /// What has not come up after this time is asked about.
@@ -95,8 +96,25 @@ fn from_caches(context: &Context, key: &SessionKey, session: Arc<WhatsAppSession
         turn: Turn::Later(String::new()),
         now,
     };
+    if seen.same_volume.is_none() && seen.own_pods().next().is_none() {
+        let place = claim::place(&key.name, &seen.session.spec);
+        let pods = world.pods.find(&key.namespace, |pod| holds(pod, &place, &seen));
+        seen.same_volume = pods.first().map(|pod| holder(key, pod));
+    }
     listen(context, key, &mut seen);
     seen
+}
+
+/// Whether a pod of another session writes to this place: one whose resource is gone, or is not looked after any more. A pod
+/// of this session's own name is in the way as such.
+fn holds(pod: &PodSeen, place: &(String, String), seen: &Observed) -> bool {
+    pod.name != seen.name() && !pod.is_of(seen.uid()) && pod.holds(place)
+}
+
+/// The session that a pod says it is of.
+fn holder(key: &SessionKey, pod: &PodSeen) -> SessionKey {
+    let name = pod.owner.as_ref().map_or(&pod.name, |owner| &owner.name);
+    SessionKey { namespace: key.namespace.clone(), name: name.clone() }
 }
 
 /// What was heard from the pod, and what that pod may expect.

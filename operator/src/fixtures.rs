@@ -133,6 +133,7 @@ pub(crate) fn pod(seen: &Observed) -> PodSeen {
         created: Some(ago(70)),
         template_hash: Some(desired.template_hash),
         revision: Some(desired.revision),
+        place: Some(("toko-session".to_owned(), String::new())),
     }
 }
 

@@ -132,7 +132,7 @@ pub struct Observed {
     pub node: NodeSeen,
     /// What was heard from the pod that exists now.
     pub heard: Option<Answer>,
-    /// Older session with the same claim and folder.
+    /// Older session with the same claim and folder, or another one whose pod still has them.
     pub same_volume: Option<SessionKey>,
     /// Older session that is linked to the same account.
     pub same_account: Option<SessionKey>,

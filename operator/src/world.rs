@@ -203,7 +203,8 @@ impl World {
                 let key = key(&session);
                 touched.extend(match &session.0 {
                     Ok(session) => self.index().put(&key, session),
-                    Err(_) => self.index().forget(&key),
+                    // Its pod runs on: what it was known to use counts until it can be read again.
+                    Err(_) => Vec::new(),
                 });
                 writer.apply_watcher_event(&Event::Apply(session));
             }

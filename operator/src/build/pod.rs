@@ -18,6 +18,8 @@ use crate::validate::Valid;
 mod container;
 mod volumes;
 
+pub use volumes::DATA_VOLUME;
+
 /// User and group of the session program.
 const ID: i64 = 65_532;
 /// Tells the program how often its store was opened, as far as is known. Not part of the template: it changes with every start.

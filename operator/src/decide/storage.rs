@@ -1,5 +1,7 @@
 //! How it stands with a session's volume, and what is to be done about it.
 
+use std::time::Duration;
+
 use crds::spec::RetentionPolicy;
 
 use super::{Standing, Step};
@@ -25,7 +27,7 @@ pub enum Storage {
     NameConflict(String),
     /// The claim that the spec names is not there.
     NotFound,
-    /// An older session uses the same claim and folder.
+    /// An older session uses the same claim and folder, or another one's pod still does.
     Duplicate(SessionKey),
 }
 
@@ -47,6 +49,11 @@ impl Storage {
     pub const fn may_start(&self) -> bool {
         matches!(self, Self::Ready | Self::Pending | Self::Missing)
     }
+}
+
+/// When it has to be looked again: nobody tells of a claim that is not ours, nor of another session's pod.
+pub(super) fn again(storage: &Storage) -> Option<Duration> {
+    matches!(storage, Storage::NotFound | Storage::Duplicate(_)).then_some(Duration::from_secs(15))
 }
 
 /// Judges the volume.

@@ -281,10 +281,12 @@ fn existing_claims_are_neither_made_nor_touched() {
     seen.claim = None;
     assert_eq!(decided(&seen).storage, Storage::NotFound);
     assert_eq!(steps(&seen), []);
+    assert_eq!(decided(&seen).again, Some(Duration::from_secs(15)), "nobody tells that it has come");
     seen.claim = Some(ClaimSeen { session: None, session_uid: None, ..claim() });
     assert_eq!(steps(&seen), [Step::CreatePod]);
     seen.same_volume = Some(SessionKey { namespace: "shop".to_owned(), name: "older".to_owned() });
     assert_eq!(steps(&seen), []);
+    assert_eq!(decided(&seen).again, Some(Duration::from_secs(15)));
 }
 
 #[test]

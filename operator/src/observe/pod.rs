@@ -1,10 +1,11 @@
 //! A pod, reduced to what is judged: small, because thousands are kept.
 
 use crds::names;
-use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod, PodCondition, PodStatus};
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod, PodCondition, PodSpec, PodStatus};
 use k8s_openapi::jiff::Timestamp;
 
 use super::{Owner, content};
+use crate::build::pod::DATA_VOLUME;
 
 /// A pod.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +48,8 @@ pub struct PodSeen {
     pub template_hash: Option<String>,
     /// Hash of what all pods have alike.
     pub revision: Option<String>,
+    /// The claim and the folder in it that it writes to.
+    pub place: Option<(String, String)>,
 }
 
 /// A pod that is being deleted.
@@ -134,12 +137,18 @@ impl PodSeen {
             created: meta.creation_timestamp.as_ref().map(|time| time.0),
             template_hash: annotation(names::TEMPLATE_HASH),
             revision: annotation(names::REVISION),
+            place: pod.spec.as_ref().and_then(place),
         }
     }
 
     /// Whether the session of this UID controls it.
     pub fn is_of(&self, session_uid: &str) -> bool {
         self.owner.as_ref().is_some_and(|owner| owner.uid == session_uid)
+    }
+
+    /// Whether it may be writing to this claim and folder.
+    pub fn holds(&self, place: &(String, String)) -> bool {
+        !self.has_ended() && self.place.as_ref() == Some(place)
     }
 
     /// Whether it is ready.
@@ -158,6 +167,14 @@ impl PodSeen {
             || self.last_exit.is_some()
             || matches!(self.container, Container::Running { .. } | Container::Terminated(_))
     }
+}
+
+fn place(spec: &PodSpec) -> Option<(String, String)> {
+    let volume = spec.volumes.iter().flatten().find(|volume| volume.name == DATA_VOLUME)?;
+    let container = spec.containers.iter().find(|container| container.name == names::CONTAINER)?;
+    let mount = container.volume_mounts.iter().flatten().find(|mount| mount.name == DATA_VOLUME)?;
+    let claim = volume.persistent_volume_claim.as_ref()?.claim_name.clone();
+    Some((claim, mount.sub_path.clone().unwrap_or_default()))
 }
 
 fn phase(word: Option<&str>) -> Phase {

@@ -46,7 +46,7 @@ pub(super) fn find(facts: &Facts<'_>) -> Finding {
         Storage::Duplicate(other) => Finding::no(
             reason::DUPLICATE_VOLUME,
             format!(
-                "The older session {} uses the same claim and folder ({name}). Two processes damage the credentials: delete one of the two.",
+                "Session {} uses the same claim and folder ({name}), or its pod has not ended yet. Two processes damage the credentials: delete one of the two.",
                 other.name
             ),
         ),

@@ -1,9 +1,12 @@
 //! The pod as JSON, and what moves its hash.
 
+use k8s_openapi::api::core::v1::PodStatus;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::build::claim;
 use crate::build::tests::{settings, valid};
+use crate::observe::PodSeen;
 
 fn pod(spec: &str, flags: &[&str]) -> (Value, String) {
     let flags = settings(flags).session;
@@ -97,4 +100,17 @@ fn only_what_needs_a_new_pod_moves_the_hash() {
     let revision = |flags: &[&str]| super::revision(&settings(flags).session);
     assert_ne!(revision(&[]), revision(&["--session-log", "debug"]));
     assert_eq!(revision(&[]), revision(&["--concurrency", "3"]));
+}
+
+#[test]
+fn the_place_that_a_pod_writes_to_is_the_one_that_its_session_asks_for() {
+    for spec in ["{}", r#"{"storage":{"existingClaim":{"name":"mine","subPath":"a//b/"}}}"#] {
+        let (valid, flags) = (valid(spec), settings(&[]).session);
+        let (mut pod, _) = build(&valid, &flags, &revision(&flags));
+        let place = claim::place("toko", &valid.spec);
+        let holds = |pod: &Pod| PodSeen::of(pod).holds(&place);
+        assert!(holds(&pod), "{spec}");
+        pod.status = Some(PodStatus { phase: Some("Failed".to_owned()), ..PodStatus::default() });
+        assert!(!holds(&pod), "{spec}: it has ended");
+    }
 }

@@ -9,7 +9,9 @@ use k8s_openapi::api::core::v1::{
 use crate::build::claim;
 use crate::config::SessionFlags;
 
-/// Where the volume with the credentials is.
+/// Name of the volume with the credentials in the pod.
+pub const DATA_VOLUME: &str = "data";
+/// Where it is.
 pub(super) const DATA_DIR: &str = "/data";
 /// Where the session's Secret is.
 pub(super) const SESSION_DIR: &str = "/etc/warest";
@@ -24,7 +26,7 @@ const SECRET_MODE: i32 = 0o440;
 pub(super) fn volumes(session: &str, spec: &WhatsAppSessionSpec, flags: &SessionFlags) -> Vec<Volume> {
     let mut all = vec![
         Volume {
-            name: "data".to_owned(),
+            name: DATA_VOLUME.to_owned(),
             persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
                 claim_name: claim::name(session, spec),
                 read_only: None,
@@ -68,7 +70,7 @@ pub(super) fn mounts(spec: &WhatsAppSessionSpec, flags: &SessionFlags) -> Vec<Vo
         ..VolumeMount::default()
     };
     let data =
-        VolumeMount { sub_path: (!folder.is_empty()).then_some(folder), ..mount("data", DATA_DIR, false) };
+        VolumeMount { sub_path: (!folder.is_empty()).then_some(folder), ..mount(DATA_VOLUME, DATA_DIR, false) };
     let mut all = vec![data, mount("session", SESSION_DIR, true), mount("tmp", "/tmp", false)];
     all.extend(extra_ca(flags).map(|_| mount("extra-ca", CA_DIR, true)));
     all
