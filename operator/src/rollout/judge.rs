@@ -127,9 +127,20 @@ impl Judge {
         }
     }
 
+    /// Whether a session that should work does not, so that fewer others may. One that never worked is not missed, but for
+    /// the time in which its pod comes up (or in which the status does not yet say that it had worked).
+    pub(super) fn is_away(&self, session: &Session) -> bool {
+        match &session.health {
+            Health::Down { since: Some(_), .. } => true,
+            Health::Down { since: None, .. } => self.is_restarting(session),
+            Health::Up | Health::Idle { .. } => false,
+        }
+    }
+
     /// Whether a session is on its way down or up.
     pub(super) fn is_restarting(&self, session: &Session) -> bool {
         match (&session.pod, &session.health) {
+            (None, Health::Down { since: None, .. }) if session.refused => false,
             (None, Health::Down { since, .. }) => since.is_none_or(|since| !self.is_over(since)),
             (None, Health::Up | Health::Idle { .. }) => true,
             (Some(pod), _) if pod.ending => true,

@@ -87,7 +87,7 @@ pub fn plan(sessions: &[Session], settings: Settings, last: &Plan, now: Timestam
     sessions.sort_by(|a, b| a.key.cmp(&b.key));
     let judge = Judge::new(&sessions, settings.progress_deadline, now);
     let restarting = sessions.iter().filter(|session| judge.is_restarting(session)).count();
-    let mut room = Room::new(&sessions, settings, restarting);
+    let mut room = Room::new(&sessions, settings, &judge, restarting);
     let phase = judge.phase(&sessions, settings, &room);
     let mut plan = Plan { phase, restarting, ..Plan::default() };
     let refused: HashSet<&str> =
@@ -162,9 +162,9 @@ pub(super) struct Room {
 }
 
 impl Room {
-    fn new(sessions: &[&Session], settings: Settings, restarting: usize) -> Self {
+    fn new(sessions: &[&Session], settings: Settings, judge: &Judge, restarting: usize) -> Self {
         let budget = settings.budget.of(sessions.len());
-        let down = sessions.iter().filter(|s| matches!(s.health, Health::Down { .. })).count();
+        let down = sessions.iter().filter(|session| judge.is_away(session)).count();
         Self { up: budget.saturating_sub(down), restarts: budget.saturating_sub(restarting) }
     }
 

@@ -13,12 +13,27 @@ use crate::observe::{PodSeen, SessionKey};
 const ENDED: [&str; 5] =
     [reason::LOGGED_OUT, reason::REPLACED, reason::BANNED, reason::QR_EXPIRED, reason::PASSKEY_REQUIRED];
 
+/// Reasons for which no pod is on its way until something else happens.
+const HELD_UP: [&str; 11] = [
+    reason::INVALID_SPEC,
+    reason::SECRET_NOT_FOUND,
+    reason::NAMESPACE_TERMINATING,
+    reason::POD_NAME_CONFLICT,
+    reason::MULTIPLE_PODS,
+    reason::BACKING_OFF,
+    reason::STORAGE_TERMINATING,
+    reason::VOLUME_LOST,
+    reason::CLAIM_NAME_CONFLICT,
+    reason::CLAIM_NOT_FOUND,
+    reason::DUPLICATE_VOLUME,
+];
+
 /// From a pod's deletion to its successor, beside its grace period.
 const REPLACED_WITHIN: i64 = 60;
 
 impl Session {
     /// Reads a session. `pod` is the one that bears its name; `revision` is the fleet's present one. None if it shall have no
-    /// pod, or if nobody is to touch it.
+    /// pod, if nobody is to touch it, or if it never worked and no pod is on its way.
     pub fn of(session: &WhatsAppSession, pod: Option<&PodSeen>, revision: &str) -> Option<Self> {
         let meta = &session.metadata;
         let paused =
@@ -30,6 +45,9 @@ impl Session {
         let uid = meta.uid.as_deref().unwrap_or_default();
         let pod = pod.filter(|pod| pod.is_of(uid));
         let told = condition(session, READY);
+        if pod.is_none() && !is_linked(session) && told.is_some_and(is_held_up) {
+            return None;
+        }
         let facts = pod.map(|pod| facts(session, pod, revision));
         let held_back = has_ended(session) && facts.as_ref().is_some_and(|pod| pod.change == Change::Fleet);
         Some(Self {
@@ -104,8 +122,16 @@ fn speaks_of(session: &WhatsAppSession, pod: &PodSeen) -> bool {
 
 /// Since when a linked session is not ready. One that was never linked was never ready: there is no telling.
 fn down_since(session: &WhatsAppSession) -> Option<Timestamp> {
-    condition(session, PAIRED).filter(|paired| paired.status == "True")?;
-    condition(session, READY).filter(|ready| ready.status != "True").map(|ready| ready.last_transition_time.0)
+    let ready = condition(session, READY).filter(|_| is_linked(session))?;
+    (ready.status != "True").then_some(ready.last_transition_time.0)
+}
+
+fn is_linked(session: &WhatsAppSession) -> bool {
+    condition(session, PAIRED).is_some_and(|paired| paired.status == "True")
+}
+
+fn is_held_up(ready: &Condition) -> bool {
+    HELD_UP.contains(&ready.reason.as_str())
 }
 
 fn condition<'s>(session: &'s WhatsAppSession, kind: &str) -> Option<&'s Condition> {
@@ -194,6 +220,24 @@ mod tests {
         assert!(read(|s| s["spec"]["operatingMode"] = "Suspended".into(), None).is_none());
         assert!(read(|s| s["metadata"]["annotations"] = json!({"warest.io/paused": "true"}), None).is_none());
         assert!(read(|s| s["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into(), None).is_none());
+    }
+
+    #[test]
+    fn who_never_worked_and_gets_no_pod_is_left_out() {
+        let in_the_way = |reason: &'static str, paired: &'static str| {
+            move |s: &mut Value| {
+                let all = [("Ready", "False", reason), ("Paired", paired, "AsExpected")];
+                let all = all.map(|(kind, status, reason)| told(kind, status, reason, "08:00:00"));
+                s["status"]["conditions"] = json!(all);
+            }
+        };
+        for reason in HELD_UP {
+            assert_eq!(read(in_the_way(reason, "False"), None), None, "{reason}");
+        }
+        assert!(read(in_the_way("VolumeLost", "True"), None).is_some(), "one that worked is missed");
+        assert!(read(in_the_way("VolumeLost", "False"), Some(&pod(|_| {}))).is_some(), "it has a pod");
+        assert!(read(in_the_way("PodMissing", "False"), None).is_some(), "its pod is on its way");
+        assert!(read(in_the_way("Refused", "False"), None).unwrap().refused);
     }
 
     #[test]

@@ -125,6 +125,32 @@ fn whoever_is_away_for_another_reason_takes_room() {
 }
 
 #[test]
+fn who_never_worked_takes_room_only_while_its_pod_comes_up() {
+    let never_worked = |name, ago| {
+        let pod = with_pod(renewed(name, ago), |pod| pod.replaced_working = false);
+        Session { health: Health::Down { since: None, failing: Some("ImagePullBackOff".to_owned()) }, ..pod }
+    };
+    let own = |name| with_pod(old(name), |pod| (pod.current, pod.change) = (true, Change::Own));
+    check(&[own("a"), never_worked("x", 301), never_worked("y", 9_000)], &["a"]);
+    check(&[own("a"), own("b"), never_worked("x", 299), never_worked("y", 9_000)], &["a"]);
+    check(&[own("a"), never_worked("x", 299), never_worked("y", 10)], &[]);
+}
+
+#[test]
+fn who_was_refused_its_first_pod_holds_up_its_namespace_alone() {
+    let refused = |name, since| {
+        let mut session =
+            Session { pod: None, refused: true, health: Health::Down { since, failing: None }, ..old(name) };
+        session.key.namespace = "bank".to_owned();
+        session
+    };
+    let own = || with_pod(old("a"), |pod| (pod.current, pod.change) = (true, Change::Own));
+    check(&[own(), refused("x", None), refused("y", None)], &["a"]);
+    // One that worked is missed.
+    check(&[own(), refused("x", Some(at(0))), refused("y", Some(at(0)))], &[]);
+}
+
+#[test]
 fn a_broken_session_costs_nothing_but_waits_for_the_canary() {
     let broken = || down(old("x"), 9_000, Some("CrashLoopBackOff"));
     check(&[old("a"), broken()], &["a"]);
