@@ -3,11 +3,12 @@
 use std::time::Instant;
 
 use crds::conditions::reason;
-use crds::names;
 use crds::spec::RetentionPolicy;
+use crds::{WhatsAppSession, names};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
-use kube::api::Patch;
+use kube::api::{ListParams, Patch};
 use serde_json::{Value, json};
 
 use super::{Work, gone, merged, only, posted, wrote};
@@ -62,9 +63,54 @@ pub(super) async fn patch(work: Work<'_>, change: Value) -> Result<(), CallError
 }
 
 pub(super) async fn delete(work: Work<'_>, uid: &str) -> Result<(), CallError> {
+    still_wanted(work).await?;
     let name = names::claim(&work.key.name);
-    gone(call(claims(work).delete(&name, &only(uid, None))).await)?;
+    let mut params = only(uid, None);
+    let version = work.seen.claim.as_ref().map(|claim| claim.version.clone());
+    if let Some(preconditions) = &mut params.preconditions {
+        preconditions.resource_version = version;
+    }
+    gone(call(claims(work).delete(&name, &params)).await)?;
     let expected = Expected::Deleted { name, uid: uid.to_owned() };
     work.context.world.gate.expect(work.key, Kind::Claim, expected, Instant::now());
     Ok(())
+}
+
+/// A volume cannot be brought back: what is asked for is read anew before one is thrown away, as the watch of the sessions may
+/// be late. A list of one, because that is what the operator may do anyway.
+async fn still_wanted(work: Work<'_>) -> Result<(), CallError> {
+    let api: Api<WhatsAppSession> = Api::namespaced(work.context.world.client.clone(), &work.key.namespace);
+    let one = ListParams::default().fields(&format!("metadata.name={}", work.key.name));
+    let there = call(api.list_metadata(&one)).await?;
+    let metas: Vec<&ObjectMeta> = there.items.iter().map(|session| &session.metadata).collect();
+    if is_as_seen(&work.seen.session.metadata, &metas) {
+        return Ok(());
+    }
+    Err(CallError::Stale("the resource is not the one that asked for an empty volume".to_owned()))
+}
+
+/// Whether the one that is there is the one that was seen, unchanged.
+fn is_as_seen(seen: &ObjectMeta, there: &[&ObjectMeta]) -> bool {
+    let same = |meta: &ObjectMeta| meta.uid == seen.uid && meta.resource_version == seen.resource_version;
+    seen.resource_version.is_some() && there.iter().any(|meta| same(meta))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resource_counts_as_seen_only_while_nothing_has_changed() {
+        let meta = |uid: &str, version: Option<&str>| ObjectMeta {
+            uid: Some(uid.to_owned()),
+            resource_version: version.map(ToOwned::to_owned),
+            ..ObjectMeta::default()
+        };
+        let seen = meta("u-1", Some("7"));
+        assert!(is_as_seen(&seen, &[&meta("u-1", Some("7"))]));
+        assert!(!is_as_seen(&seen, &[&meta("u-1", Some("8"))]));
+        assert!(!is_as_seen(&seen, &[&meta("u-2", Some("7"))]));
+        assert!(!is_as_seen(&seen, &[]));
+        assert!(!is_as_seen(&meta("u-1", None), &[&meta("u-1", None)]));
+    }
 }
