@@ -128,8 +128,15 @@ async fn serve(config: Config) -> Result<(), RunError> {
         return farewell(campaign).await;
     };
     let Figures { world, guard, polls, fleet, metrics } = figures;
+    let key = match cluster_key::obtain(&client, &namespace).await {
+        Ok(key) => key,
+        Err(error) => {
+            farewell(campaign).await?;
+            return Err(error.into());
+        }
+    };
     let context = Arc::new(Context {
-        key: cluster_key::obtain(&client, &namespace).await?,
+        key,
         rules: Rules { node_loss: config.node_loss().try_into().unwrap_or_default() },
         resync: config.resync(),
         events: Events::new(client, &namespace),

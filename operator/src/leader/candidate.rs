@@ -58,14 +58,17 @@ impl Candidate {
         Self { leases, elector, settings, request, guard, lead, trouble: None }
     }
 
-    /// Runs until leadership is lost, or until it is told to stop.
+    /// Runs until leadership is lost, or until it is told to stop (or who could tell is gone).
     pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) -> Option<Loss> {
         let mut fresh = false;
         while !*stop.borrow() {
             if let Some(loss) = self.turn(&mut fresh).await {
                 return Some(self.lose(loss));
             }
-            let _stopping = timeout(self.pause(), stop.wait_for(|stop| *stop)).await;
+            // With nobody there any more who could say stop, there is nobody to lead for.
+            if let Ok(Err(_)) = timeout(self.pause(), stop.wait_for(|stop| *stop)).await {
+                break;
+            }
         }
         self.release().await;
         None
