@@ -3,6 +3,7 @@
 //! Comes in: watch events. Goes out: the caches, and through `wake` the sessions to be looked at. It decides nothing.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -89,8 +90,7 @@ impl World {
         (namespaces, selector): (&[String], &str),
         (wake, metrics): (mpsc::Sender<SessionKey>, Arc<Metrics>),
     ) -> Arc<Self> {
-        let named: Vec<String> = namespaces.iter().filter(|name| !name.is_empty()).cloned().collect();
-        let scopes = if named.is_empty() { vec![String::new()] } else { named };
+        let scopes = scopes(namespaces);
         let (sessions, mut writer) = reflector::store::<Guarded>();
         // The store is fed by changes alone: the caches know what a new list has left out, scope by scope.
         writer.apply_watcher_event(&Event::Init);
@@ -290,6 +290,16 @@ impl World {
     }
 }
 
+/// The scopes that these namespaces are, each of them once; none named: the whole cluster.
+fn scopes(namespaces: &[String]) -> Vec<String> {
+    let named = namespaces.iter().map(|name| name.trim()).filter(|name| !name.is_empty());
+    let named: BTreeSet<&str> = named.collect();
+    if named.is_empty() {
+        return vec![String::new()];
+    }
+    named.into_iter().map(ToOwned::to_owned).collect()
+}
+
 /// Where a session is.
 pub fn key(session: &Guarded) -> SessionKey {
     let meta = session.meta();
@@ -302,4 +312,18 @@ pub fn key(session: &Guarded) -> SessionKey {
 /// The same as a reference.
 pub fn reference(key: &SessionKey) -> reflector::ObjectRef<Guarded> {
     reflector::ObjectRef::new(&key.name).within(&key.namespace)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_that_is_named_twice_is_watched_once() {
+        let scopes =
+            |names: &[&str]| scopes(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        assert_eq!(scopes(&["b", " a", "a ", "b", ""]), ["a", "b"]);
+        assert_eq!(scopes(&["", " "]), [""]);
+        assert_eq!(scopes(&[]), [""]);
+    }
 }
