@@ -113,7 +113,7 @@ pub struct Pod {
     /// It was made from the fleet's present revision: the session has had its turn.
     pub current: bool,
     /// When it was made, its session had been working until shortly before (or there is no telling). A session that had been
-    /// broken for longer is no evidence against a revision.
+    /// broken for longer is no evidence against a revision, nor is a new one with its first pod.
     pub replaced_working: bool,
     /// What it lacks.
     pub change: Change,

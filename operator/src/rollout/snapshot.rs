@@ -31,6 +31,9 @@ const HELD_UP: [&str; 11] = [
 /// From a pod's deletion to its successor, beside its grace period.
 const REPLACED_WITHIN: i64 = 60;
 
+/// From a session's creation to its first pod, at most. A later one may be a successor.
+const FIRST_WITHIN: SignedDuration = SignedDuration::from_secs(5);
+
 impl Session {
     /// Reads a session. `pod` is the one that bears its name; `revision` is the fleet's present one. None if it shall have no
     /// pod, if nobody is to touch it, or if it never worked and no pod is on its way.
@@ -84,8 +87,15 @@ fn facts(session: &WhatsAppSession, pod: &PodSeen, revision: &str) -> Pod {
         (true, false) => Change::Fleet,
     };
     let lead = SignedDuration::from_secs(session.spec.termination_grace_period_seconds + REPLACED_WITHIN);
-    let replaced_working = down_since(session).is_none_or(|since| created.duration_since(since) <= lead);
+    let worked = down_since(session).is_none_or(|since| created.duration_since(since) <= lead);
+    let replaced_working = worked && !is_first(session, created);
     Pod { uid: pod.uid.clone(), created, ending: pod.deleting.is_some(), current, replaced_working, change }
+}
+
+/// Whether a pod that was made then is the session's first: it replaced nothing.
+fn is_first(session: &WhatsAppSession, pod_created: Timestamp) -> bool {
+    let asked_for = session.metadata.creation_timestamp.as_ref();
+    asked_for.is_some_and(|time| pod_created.duration_since(time.0) <= FIRST_WITHIN)
 }
 
 fn health(session: &WhatsAppSession, pod: Option<&PodSeen>) -> Health {
@@ -257,6 +267,23 @@ mod tests {
             !long.pod.unwrap().replaced_working,
             "five minutes before its pod was made it was down already"
         );
+    }
+
+    #[test]
+    fn a_first_pod_replaced_nothing() {
+        let new_since = |time: &'static str| {
+            let change = move |s: &mut Value| {
+                s["metadata"]["creationTimestamp"] = time.into();
+                s["status"]["conditions"] = json!([
+                    told("Ready", "False", "ImagePullFailed", "09:00:00"),
+                    told("Paired", "False", "AwaitingPairing", "09:00:00"),
+                    told("PodReady", "False", "ImagePullFailed", "09:00:00"),
+                ]);
+            };
+            read(change, Some(&pod(|_| {}))).unwrap().pod.unwrap().replaced_working
+        };
+        assert!(!new_since("2026-01-01T08:59:55Z"));
+        assert!(new_since("2026-01-01T08:59:54Z"), "this may be a successor");
     }
 
     #[test]

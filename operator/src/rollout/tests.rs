@@ -218,6 +218,17 @@ fn who_was_broken_before_is_no_evidence_but_a_labelled_canary_is() {
 }
 
 #[test]
+fn new_sessions_that_never_come_up_do_not_stop_the_fleet() {
+    let new = |name| {
+        let pod = with_pod(renewed(name, 301), |pod| pod.replaced_working = false);
+        Session { health: Health::Down { since: None, failing: Some("ImagePullBackOff".to_owned()) }, ..pod }
+    };
+    let plan = check(&[renewed("a", 99), new("b"), new("c"), old("d"), old("e")], &["d", "e"]);
+    assert_eq!(plan.phase, Phase::Rolling);
+    check(&[new("a"), old("d")], &["d"]);
+}
+
+#[test]
 fn a_fleet_in_which_nothing_works_is_tried_one_by_one() {
     let broken = |name| down(old(name), 9_000, Some("CrashLoopBackOff"));
     let tried = |name, ago| {
