@@ -82,7 +82,8 @@ pub(super) async fn apply_network_policy(work: Work<'_>) -> Result<(), CallError
     apply(work, Kind::NetworkPolicy, &desired.network_policy.0).await
 }
 
-/// Makes an object. One that exists and is ours counts as made; anybody else's is left alone.
+/// Makes an object. One that exists and is ours is made what it should be (the watch may not show it for want of its labels);
+/// anybody else's is left alone.
 async fn create<K>(work: Work<'_>, kind: Kind, object: &K) -> Result<(), CallError>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
@@ -105,7 +106,7 @@ where
                 );
                 return Err(CallError::Refused { reason: reason::REFUSED, message });
             }
-            wrote(work, kind, there.metadata.resource_version.as_deref());
+            return apply(work, kind, object).await;
         }
         Err(error) => return Err(error),
     }

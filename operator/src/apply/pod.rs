@@ -28,13 +28,18 @@ pub(super) async fn create(work: Work<'_>) -> Result<(), CallError> {
         Err(CallError::Exists) => {
             let there = call(api.get(&work.key.name)).await?;
             let seen = PodSeen::of(&there);
-            seen.is_of(work.seen.uid()).then_some(there).ok_or_else(|| CallError::Refused {
-                reason: reason::POD_NAME_CONFLICT,
-                message: format!(
+            if !seen.is_of(work.seen.uid()) {
+                let message = format!(
                     "A pod {} exists that is not this session's. It is left alone: delete it, or give this session another name.",
                     seen.name
-                ),
-            })?
+                );
+                return Err(CallError::Refused { reason: reason::POD_NAME_CONFLICT, message });
+            }
+            if !seen.labelled {
+                // The watch does not show it without its labels: it would be made again at every look.
+                return label(work, &seen.uid, &seen.version).await;
+            }
+            there
         }
         answer => answer?,
     };
