@@ -87,6 +87,7 @@ pub async fn run(
             look = looks.next() => match look {
                 Some(Err(controller::Error::ObjectNotFound(gone))) => {
                     let key = SessionKey { namespace: gone.namespace.unwrap_or_default(), name: gone.name };
+                    context.world.gate.forget(&key);
                     if let Some(uid) = context.memory.forget(&key) {
                         context.polls.forget(&uid);
                     }
