@@ -13,7 +13,8 @@ mod asked;
 pub(super) fn take(state: &mut State, input: Input, now: u64) -> Vec<Effect> {
     match input {
         Input::Engine { generation, signal } => match state.engine {
-            Engine::Running(current) | Engine::Stopping(current) if current == generation => {
+            Engine::Running(current) if current == generation => heard(state, signal, now),
+            Engine::Stopping(current) if current == generation && !begins(&signal) => {
                 heard(state, signal, now)
             }
             Engine::Off | Engine::Running(_) | Engine::Stopping(_) => Vec::new(),
@@ -79,6 +80,11 @@ fn wiped(state: &mut State, result: Result<(), Reason>, now: u64) -> Vec<Effect>
 /// The client says nothing of a handshake that fails; that it dials again does.
 const NO_LOGIN: &str = "the server was reached but the connection came to nothing: its Noise certificate was refused, or \
                         WhatsApp's current client version could not be asked for (pin one with WAREST_CLIENT_VERSION); trying again";
+
+/// Whether the client begins something: what is on its way out brings nothing more up.
+fn begins(signal: &Signal) -> bool {
+    matches!(signal, Signal::Dialing | Signal::Qr { .. } | Signal::Code(_) | Signal::Connected(_))
+}
 
 fn heard(state: &mut State, signal: Signal, now: u64) -> Vec<Effect> {
     if !matches!(signal, Signal::Dialing | Signal::Transmitted { .. }) {

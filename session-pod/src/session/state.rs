@@ -232,6 +232,10 @@ impl State {
         self.outbox.put_all_back();
         self.failures = if failed { self.failures + 1 } else { 0 };
         self.start_at = now + restart_pause(self.failures);
+        if self.phase == SessionState::Open {
+            let why = reason("connection_lost", "the client has ended; another one connects");
+            self.enter(SessionState::Reconnecting, Some(why), now);
+        }
     }
 
     /// Ends the running client, if there is one.

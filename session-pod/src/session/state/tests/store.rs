@@ -30,6 +30,32 @@ fn another_proxy_rebuilds_the_connection_once_and_loses_nothing() {
 }
 
 #[test]
+fn a_client_on_its_way_out_brings_nothing_up_but_still_says_what_has_happened() {
+    let scene = Scene::open_with(&["m", "n"]).asks(Ask::Configure(through(Some("http://p"), "h")));
+    scene.does(&Effect::StopEngine(1));
+    let scene = scene.hears(Signal::Dialing).hears(Signal::Connected(me()));
+    scene.is(S::Reconnecting).because("proxy_changed");
+    assert_eq!(scene.state.wake_at(scene.now), None, "its end is waited for, not asked for again and again");
+    let scene = scene.hears(Signal::Ack { id: "m".into(), refused: None });
+    scene.does(&record(Write::Acked { id: "m".into() }));
+    scene
+        .hears(Signal::Gone)
+        .is(S::Reconnecting)
+        .does(&Effect::StartEngine { generation: 2, proxy: Some(ProxyUrl("http://p".into())) });
+    let unpaired =
+        Scene::boot(found(Link::Unpaired, false)).hears(Signal::Qr { qr: "q".into(), valid_ms: 9 });
+    let late = unpaired.asks(Ask::Configure(through(Some("http://p"), "h")));
+    let late = late.hears(Signal::Qr { qr: "late".into(), valid_ms: 60_000 });
+    assert!(late.state.codes.qr.is_none());
+}
+
+#[test]
+fn a_client_that_ends_by_itself_leaves_no_open_session() {
+    let scene = Scene::open().hears(Signal::Gone);
+    scene.is(S::Reconnecting).because("connection_lost").does(&start(2));
+}
+
+#[test]
 fn another_proxy_is_tried_at_once_and_brings_no_terminal_session_back() {
     let broken = Signal::Broken { reason: reason("client_failed", ""), passing: true };
     let scene = Scene::boot(found(paired(), true)).hears(broken);
