@@ -40,6 +40,9 @@ const MAX_BODY: usize = 512 * 1024;
 /// Event streams that may be open at a time: one per gateway, operator and curious person.
 const MAX_STREAMS: usize = 16;
 
+/// Sends whose outcome may be waited for at a time: half of the connections, so that the probes always find one.
+const MAX_WAITS: usize = 128;
+
 /// What the handlers need. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct App {
@@ -50,6 +53,8 @@ pub(crate) struct App {
     uid: HeaderValue,
     /// Room for event streams.
     streams: Arc<Semaphore>,
+    /// Room for sends that wait for their outcome.
+    waits: Arc<Semaphore>,
 }
 
 impl App {
@@ -63,7 +68,8 @@ impl App {
     ) -> Self {
         let uid = HeaderValue::from_str(uid).unwrap_or(HeaderValue::from_static(""));
         let streams = Arc::new(Semaphore::new(MAX_STREAMS));
-        Self { session, store, metrics, token: Arc::new(token), uid, streams }
+        let waits = Arc::new(Semaphore::new(MAX_WAITS));
+        Self { session, store, metrics, token: Arc::new(token), uid, streams, waits }
     }
 
     /// The store, or why there is none.

@@ -28,6 +28,7 @@ struct Rig {
     app: Router,
     store: Arc<Store>,
     session: SessionHandle,
+    waits: Arc<Semaphore>,
     _directory: TempDir,
 }
 
@@ -75,7 +76,8 @@ impl Rig {
         let dialled = |status: &Arc<session_api::SessionStatus>| status.reason.is_some();
         session.status().wait_for(dialled).await.unwrap();
         let app = App::new(session.clone(), Some(Arc::clone(&store)), metrics, Token::new(TOKEN), "uid-1");
-        Self { app: router(app), store, session, _directory: directory }
+        let waits = Arc::clone(&app.waits);
+        Self { app: router(app), store, session, waits, _directory: directory }
     }
 
     async fn paired() -> Self {

@@ -46,6 +46,34 @@ async fn a_send_without_a_connection_is_stored_first_and_queued() {
 }
 
 #[tokio::test]
+async fn a_send_that_finds_no_room_to_wait_is_queued_at_once() {
+    let rig = Rig::paired().await;
+    assert!(MAX_WAITS < Bounds::default().connections as usize, "the probes find a connection");
+    let mut request = text("hi");
+    request["waitMs"] = json!(60_000);
+    let waited = async {
+        let waiting = rig.send(&request);
+        let seen = async {
+            while rig.waits.available_permits() == MAX_WAITS {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            _ = waiting => panic!("answered at once"),
+            () = seen => {}
+        }
+    };
+    let deadline = Duration::from_secs(20);
+    tokio::time::timeout(deadline, waited).await.expect("it waits, and takes a place");
+    assert_eq!(rig.waits.available_permits(), MAX_WAITS, "who hangs up gives the place back");
+    let all = rig.waits.acquire_many(u32::try_from(MAX_WAITS).unwrap()).await.unwrap();
+    let queued = tokio::time::timeout(deadline, rig.send(&request)).await.expect("at once");
+    assert_eq!((queued.status, &queued.body["status"]), (202, &json!("queued")));
+    assert_eq!(rig.store.queued().unwrap().len(), 2, "both were taken");
+    drop(all);
+}
+
+#[tokio::test]
 async fn a_repetition_answers_what_became_of_the_first() {
     let rig = Rig::paired().await;
     let mut request = text("hi");
