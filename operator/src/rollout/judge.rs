@@ -1,11 +1,13 @@
 //! How sessions came through their turn, which of them goes first, and whether the rollout goes on. Pure.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 
 use super::plan::Room;
 use super::{Change, Culprit, Health, Phase, Session, Settings, Stop};
+use crate::observe::SessionKey;
 
 /// How a session that had its turn came through it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,12 +30,19 @@ pub(super) struct Judge {
     now: Timestamp,
     /// When the first pod of the present revision was made.
     begun: Option<Timestamp>,
+    /// Sessions that did not take their turn: it is not waited for them.
+    missed: HashSet<SessionKey>,
 }
 
 impl Judge {
-    pub(super) fn new(sessions: &[&Session], deadline: Duration, now: Timestamp) -> Self {
+    pub(super) fn new(
+        sessions: &[&Session],
+        deadline: Duration,
+        missed: HashSet<SessionKey>,
+        now: Timestamp,
+    ) -> Self {
         let current = sessions.iter().filter_map(|s| s.pod.as_ref()).filter(|pod| pod.current);
-        Self { deadline, now, begun: current.map(|pod| pod.created).min() }
+        Self { deadline, now, begun: current.map(|pod| pod.created).min(), missed }
     }
 
     pub(super) fn phase(&self, sessions: &[&Session], settings: Settings, room: &Room) -> Phase {
@@ -68,7 +77,10 @@ impl Judge {
             Trial::Excused => session.pod.as_ref().is_some_and(|pod| !self.is_over(pod.created)),
             Trial::Untried | Trial::Passed | Trial::Pending | Trial::Failed(_) => true,
         };
-        let automatic = sessions.iter().copied().filter(|session| session.automatic && is_concerned(session));
+        let may = |session: &&Session| {
+            session.automatic && is_concerned(session) && !self.missed.contains(&session.key)
+        };
+        let automatic = sessions.iter().copied().filter(may);
         let first = |rule: &dyn Fn(&Session) -> bool| automatic.clone().find(|session| rule(session));
         first(&|session| session.canary).or_else(|| first(&fit)).or_else(|| first(&spare))
     }
@@ -84,8 +96,8 @@ impl Judge {
     /// A broken session that lacks the revision: when there is no room to take the canary down, it may be the very thing that
     /// mends what is in the way.
     fn volunteer<'s>(&self, sessions: &[&'s Session]) -> Option<&'s Session> {
-        let broken =
-            |session: &&Session| lacks_revision(session) && matches!(session.health, Health::Down { .. });
+        let may = |session: &Session| lacks_revision(session) && !self.missed.contains(&session.key);
+        let broken = |session: &&Session| may(session) && matches!(session.health, Health::Down { .. });
         let going = |session: &&Session| broken(session) && self.is_restarting(session);
         let mut all = sessions.iter().copied();
         all.clone().find(going).or_else(|| all.find(broken))

@@ -85,11 +85,12 @@ pub enum Waiting {
 pub fn plan(sessions: &[Session], settings: Settings, last: &Plan, now: Timestamp) -> Plan {
     let mut sessions: Vec<&Session> = sessions.iter().collect();
     sessions.sort_by(|a, b| a.key.cmp(&b.key));
-    let judge = Judge::new(&sessions, settings.progress_deadline, now);
+    let missed = last.missed_turns(&sessions, now);
+    let judge = Judge::new(&sessions, settings.progress_deadline, missed.keys().cloned().collect(), now);
     let restarting = sessions.iter().filter(|session| judge.is_restarting(session)).count();
     let mut room = Room::new(&sessions, settings, &judge, restarting);
     let phase = judge.phase(&sessions, settings, &room);
-    let mut plan = Plan { phase, restarting, ..Plan::default() };
+    let mut plan = Plan { phase, restarting, missed, ..Plan::default() };
     let refused: HashSet<&str> =
         sessions.iter().filter(|session| session.refused).map(|s| s.key.namespace.as_str()).collect();
 
@@ -100,16 +101,14 @@ pub fn plan(sessions: &[Session], settings: Settings, last: &Plan, now: Timestam
             plan.waiting.insert(session.key.clone(), waiting);
             continue;
         }
-        match last.grant(session, pod).map(|grant| (grant, now.duration_since(grant.since))) {
-            Some((grant, age)) if age <= TAKEN_WITHIN => {
-                room.take(&session.health);
-                plan.go.insert(session.key.clone(), grant.clone());
-            }
-            Some((grant, age)) if age <= AGAIN_AFTER => {
-                plan.missed.insert(session.key.clone(), grant.clone());
-                plan.waiting.insert(session.key.clone(), Waiting::Turn);
-            }
-            Some(_) | None => asking.push((session, pod)),
+        let given = last.grant(session, pod).filter(|grant| now.duration_since(grant.since) <= TAKEN_WITHIN);
+        if let Some(grant) = given {
+            room.take(&session.health);
+            plan.go.insert(session.key.clone(), grant.clone());
+        } else if plan.missed.contains_key(&session.key) {
+            plan.waiting.insert(session.key.clone(), Waiting::Turn);
+        } else {
+            asking.push((session, pod));
         }
     }
     // Who is up goes first: the broken ones take what is left, and cost nobody anything.
@@ -130,6 +129,16 @@ impl Plan {
     fn grant(&self, session: &Session, pod: &Pod) -> Option<&Grant> {
         let given = self.go.get(&session.key).or_else(|| self.missed.get(&session.key));
         given.filter(|grant| grant.pod_uid == pod.uid)
+    }
+
+    /// Turns that were not taken and do not come again yet.
+    fn missed_turns(&self, sessions: &[&Session], now: Timestamp) -> HashMap<SessionKey, Grant> {
+        let missed = |session: &&Session| {
+            let grant = self.grant(session, waiting_pod(session)?)?;
+            let age = now.duration_since(grant.since);
+            (age > TAKEN_WITHIN && age <= AGAIN_AFTER).then(|| (session.key.clone(), grant.clone()))
+        };
+        sessions.iter().filter_map(missed).collect()
     }
 }
 

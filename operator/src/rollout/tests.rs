@@ -182,6 +182,26 @@ fn who_was_told_to_go_keeps_the_room_until_it_is_seen_going() {
 }
 
 #[test]
+fn another_canary_goes_when_the_first_does_not_take_its_turn() {
+    for canary in [false, true] {
+        let fleet = [Session { canary, ..old("a") }, old("b"), old("c")];
+        let mut so_far = check(&fleet, &["a"]);
+        for (second, whose) in [(60, ["a"]), (61, ["b"]), (62, ["b"]), (121, ["b"]), (122, ["c"])] {
+            so_far = plan(&fleet, SETTINGS, &so_far, now() + second.seconds());
+            assert_eq!(go(&so_far), whose, "second {second}: {so_far:#?}");
+        }
+        // Nobody is left, until a's turn comes again.
+        let nobody = plan(&fleet, SETTINGS, &so_far, now() + 600.seconds());
+        assert_eq!((go(&nobody), nobody.missed.len()), (vec![], 3), "{nobody:#?}");
+        assert_eq!(go(&plan(&fleet, SETTINGS, &nobody, now() + 601.seconds())), ["a"]);
+        // c comes through: the others do not wait for a and b.
+        let tried = [fleet[0].clone(), old("b"), renewed("c", 20), old("d")];
+        let rolling = plan(&tried, SETTINGS, &nobody, now() + 600.seconds());
+        assert_eq!((go(&rolling), &rolling.phase), (vec!["d"], &Phase::Rolling));
+    }
+}
+
+#[test]
 fn it_stops_when_the_canary_fails_whatever_the_limit() {
     let plan = check(&[down(renewed("a", 10), 15, Some("ImagePullBackOff")), old("b")], &[]);
     assert_eq!(culprits(&plan), ["a"]);
