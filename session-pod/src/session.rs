@@ -1,8 +1,8 @@
 //! The one task that owns the session: input → [`state::step`] → effects, and the handle that the rest of the process talks to.
 //!
 //! All writes of a round are committed in one transaction before anything else of that round happens, so nobody hears of
-//! what is not on disk. Only records of what WhatsApp told may follow a moment later, with the next commit: a crash before it
-//! sends again under the same id. It decides nothing itself.
+//! what is not on disk. Only records of what WhatsApp told may follow a moment later, with the next commit that succeeds: a crash
+//! before it sends again under the same id. It decides nothing itself.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -22,6 +22,7 @@ mod outbox;
 mod pace;
 mod pairing;
 mod records;
+mod recovery;
 mod run;
 pub(crate) mod state;
 mod view;

@@ -66,13 +66,13 @@ impl Runner {
         if writes.is_empty() && !ends && !self.records.are_due(Instant::now()) {
             return Ok(Vec::new());
         }
-        let mut all = self.records.take();
-        if all.is_empty() && writes.is_empty() {
+        let records = self.records.take();
+        if records.is_empty() && writes.is_empty() {
             return Ok(Vec::new());
         }
-        let first = all.len();
-        all.extend(writes);
-        match self.write(all).await {
+        let first = records.len();
+        let all: Arc<[Write]> = records.into_iter().chain(writes).collect();
+        match self.write(Arc::clone(&all)).await {
             Ok(mut written) => {
                 let mut own = written.drain(first..).map(Some).collect::<Vec<_>>();
                 let told = senders.into_iter().filter_map(|(place, draft, reply)| {
@@ -82,6 +82,7 @@ impl Runner {
                 Ok(told.collect())
             }
             Err(why) => {
+                self.keep_records(&all[..first]);
                 for (_, _, reply) in senders {
                     Self::refuse_send(reply, Refusal::Store(why.clone()));
                 }
@@ -90,7 +91,7 @@ impl Runner {
         }
     }
 
-    async fn write(&self, writes: Vec<Write>) -> Result<Vec<Written>, Reason> {
+    async fn write(&self, writes: Arc<[Write]>) -> Result<Vec<Written>, Reason> {
         let Some(store) = self.setup.store.clone() else {
             return Err(reason("store_unwritable", "the store could not be opened"));
         };
@@ -130,13 +131,15 @@ impl Runner {
             | Effect::RequestCode { .. }
             | Effect::Answer(_, Err(_))
             | Effect::Announce(_)
+            // Its record is kept.
+            | Effect::Resolve { outcome: Outcome::Sent, .. }
             | Effect::Exit => self.act(effect),
             Effect::Answer(ticket, Ok(())) | Effect::Logout(ticket) => {
                 self.answer(ticket, Err(Refusal::Store(why.clone())));
             }
             Effect::Wipe => return Some(Input::Wiped(Err(why.clone()))),
             Effect::Transmit { .. }
-            | Effect::Resolve { .. }
+            | Effect::Resolve { outcome: Outcome::Failed(_), .. }
             | Effect::Write(_)
             | Effect::Record(_)
             | Effect::Accept(_) => {}

@@ -16,7 +16,7 @@ use super::state::{Ask, Input, Now, Outcome, Refusal, State, Storage, reason, st
 use super::view::{self, Identity};
 use super::{Health, Letter, MAILBOX, PASSING, PassingEvent, Reply, Request, Sending, SessionHandle, now_ms};
 use crate::metrics::Metrics;
-use crate::store::{Draft, Queued, Store, StoreError};
+use crate::store::{Draft, Store};
 use crate::whatsapp::{Engine, EngineConfig};
 use crate::{disk, random};
 
@@ -165,7 +165,9 @@ impl Runner {
             inputs.push(self.open_letter(letter));
         }
         if Instant::now() >= self.tick_at {
-            inputs.extend(self.tick(state).await);
+            // What the tick reads from the store is older than what was heard and is taken in the same round.
+            let heard = std::mem::replace(&mut inputs, self.tick(state).await);
+            inputs.extend(heard);
         }
         if inputs.is_empty() {
             inputs.push(Input::Tick);
@@ -204,13 +206,15 @@ impl Runner {
             );
             return vec![Input::StorageFailed(reason("disk_full", message))];
         }
-        let broken = matches!(state.storage, Storage::Unwritable(_));
-        let prune = self.ticks.is_multiple_of(PRUNE_EVERY);
-        let result = tokio::task::spawn_blocking(move || maintain(&store, broken, prune)).await;
-        match result {
-            Ok(Ok(Some(queued))) => vec![Input::StorageBack(queued)],
+        if matches!(state.storage, Storage::Unwritable(_)) {
+            return vec![self.recover(store).await];
+        }
+        if !self.ticks.is_multiple_of(PRUNE_EVERY) {
+            return vec![Input::Tick];
+        }
+        match tokio::task::spawn_blocking(move || store.prune(now_ms())).await {
             Ok(Err(error)) => vec![Input::StorageFailed(error.reason())],
-            Ok(Ok(None)) | Err(_) => vec![Input::Tick],
+            Ok(Ok(())) | Err(_) => vec![Input::Tick],
         }
     }
 
@@ -277,14 +281,5 @@ fn ask(request: Request) -> Ask {
     }
 }
 
-/// Tries a store that failed again, or prunes a sound one. Blocks.
-fn maintain(store: &Store, broken: bool, prune: bool) -> Result<Option<Vec<Queued>>, StoreError> {
-    if broken {
-        store.probe(now_ms())?;
-        return store.queued().map(Some);
-    }
-    if prune {
-        store.prune(now_ms())?;
-    }
-    Ok(None)
-}
+#[cfg(test)]
+mod tests;

@@ -177,8 +177,8 @@ pub(crate) enum Outcome {
 pub(crate) enum Effect {
     /// Change the store, before anything else of the round is done.
     Write(Write),
-    /// Change the store soon, with whatever is committed next. Only for what a crash may undo: WhatsApp tells it again, or it is
-    /// done again under the same id.
+    /// Change the store soon, with whatever is committed next; kept until the store takes it. Only for what a crash may undo: a
+    /// message whose acknowledgement is lost goes out again under the same id. WhatsApp tells none of it twice.
     Record(Write),
     /// Put the send that waits at this ticket into the store.
     Accept(u64),

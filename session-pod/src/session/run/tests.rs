@@ -1,0 +1,94 @@
+//! The task's own doing, with a real store that is made to fail from outside.
+
+use std::sync::atomic::AtomicBool;
+
+use rusqlite::Connection;
+use session_api::Account;
+use tempfile::TempDir;
+
+use super::*;
+use crate::session::state::Effect;
+use crate::store::{FILE, Limits, Link, Queued, Write};
+use crate::whatsapp::client_config;
+
+struct Rig {
+    runner: Runner,
+    directory: TempDir,
+}
+
+impl Rig {
+    /// A task that does not run, with these sends in its store.
+    fn with_sends(ids: &[&str]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let (store, _) = Store::open(directory.path(), 0, Limits::default()).unwrap();
+        let accept = |id: &&str| Write::Accept(draft(id));
+        store.write(&ids.iter().map(accept).collect::<Vec<_>>(), now_ms()).unwrap();
+        let metrics = Arc::new(Metrics::new());
+        let engine = EngineConfig {
+            data_dir: directory.path().to_owned(),
+            url: "ws://127.0.0.1:9/ws/chat".parse().unwrap(),
+            tls: client_config(None).unwrap(),
+            proxy: None,
+            no_proxy: String::new(),
+            device_name: "test".into(),
+            client_version: Some((2, 3000, 1)),
+            auto_reply: Arc::new(AtomicBool::new(false)),
+            metrics: Arc::clone(&metrics),
+        };
+        let setup = Setup {
+            identity: Identity { session_id: "a".into(), session_uid: "u".into(), writer_epoch: 1 },
+            store: Some(Arc::new(store)),
+            data_dir: directory.path().to_owned(),
+            min_free_bytes: 0,
+            default_auto_reply: false,
+            engine,
+            metrics,
+        };
+        let (runner, _) = Runner::new(setup, &unwritable());
+        Self { runner, directory }
+    }
+
+    /// Changes the store behind its back.
+    fn sql(&self, sql: &str) {
+        Connection::open(self.directory.path().join(FILE)).unwrap().execute_batch(sql).unwrap();
+    }
+}
+
+fn draft(id: &str) -> Draft {
+    Draft { id: id.into(), to: "1@s.whatsapp.net".into(), fingerprint: vec![1], message: vec![2] }
+}
+
+/// A state whose store takes nothing.
+fn unwritable() -> State {
+    let lost = reason("store_unwritable", "");
+    let mut state = State::broken(lost.clone(), Link::Unpaired, now_ms());
+    state.storage = Storage::Unwritable(lost);
+    state
+}
+
+fn waiting(id: &str) -> Vec<Queued> {
+    vec![Queued { id: id.into(), to: "1@s.whatsapp.net".into(), attempts: 0 }]
+}
+
+#[tokio::test]
+async fn an_acknowledgement_that_could_not_be_stored_is_stored_before_the_queue_is_read_again() {
+    let mut rig = Rig::with_sends(&["A", "B"]);
+    rig.sql("CREATE TRIGGER no BEFORE UPDATE ON outbox BEGIN SELECT RAISE(ABORT, 'no'); END");
+    let (told, mut heard) = oneshot::channel();
+    rig.runner.waiting.insert("A".into(), vec![told]);
+    let me = Account { id: "1@s.whatsapp.net".into(), lid: None, name: None };
+    let round = vec![
+        Effect::Record(Write::Acked { id: "A".into() }),
+        Effect::Write(Write::Link(Link::Paired { me })),
+        Effect::Resolve { id: "A".into(), outcome: Outcome::Sent },
+    ];
+    let follow = rig.runner.perform(round).await;
+    assert!(matches!(follow[..], [Input::StorageFailed(_)]), "{follow:?}");
+    assert_eq!(heard.try_recv().unwrap(), Outcome::Sent, "WhatsApp has it");
+    assert_eq!(rig.runner.perform(Vec::new()).await, [], "nobody presses a store that fails");
+    let still = rig.runner.tick(&unwritable()).await;
+    assert!(matches!(still[..], [Input::StorageFailed(_)]), "{still:?}");
+    rig.sql("DROP TRIGGER no");
+    let back = rig.runner.tick(&unwritable()).await;
+    assert_eq!(back, [Input::StorageBack(waiting("B"))], "A does not go out again");
+}
