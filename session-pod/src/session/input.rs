@@ -21,6 +21,7 @@ pub(super) fn take(state: &mut State, input: Input, now: u64) -> Vec<Effect> {
         },
         Input::Ask { ticket, ask } => asked::asked(state, ticket, ask, now),
         Input::Stored { id, to } => {
+            state.cooldowns.stored(&id);
             state.outbox.push(id, to);
             Vec::new()
         }
@@ -39,6 +40,7 @@ pub(super) fn take(state: &mut State, input: Input, now: u64) -> Vec<Effect> {
 }
 
 fn storage_failed(state: &mut State, why: Reason, now: u64) -> Vec<Effect> {
+    state.cooldowns.undo();
     if state.storage != Storage::Writable {
         return Vec::new();
     }

@@ -269,7 +269,7 @@ impl State {
         }
         match cooldown::asked(&self.config.policy) {
             Some(cooldown) if !self.outbox.holds(id) => {
-                self.cooldowns.take(to, cooldown, now).map_err(Refusal::Cooldown)
+                self.cooldowns.take(to, id, cooldown, now).map_err(Refusal::Cooldown)
             }
             Some(_) | None => Ok(()),
         }

@@ -109,15 +109,16 @@ impl Store {
         })
     }
 
-    /// Who was written to since then, and when last.
+    /// Who was written to since then, when last, and the id of that send.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub(crate) fn written_to_since(&self, since: u64) -> Result<Vec<(String, u64)>, StoreError> {
+    pub(crate) fn written_to_since(&self, since: u64) -> Result<Vec<(String, u64, String)>, StoreError> {
         self.read("read the outbox", |connection| {
             connection
-                .prepare_cached("SELECT recipient, max(accepted_at) FROM outbox WHERE accepted_at >= ?1 GROUP BY recipient")?
-                .query_map([since], |row| Ok((row.get(0)?, row.get(1)?)))?
+                // Beside max(), a bare column is that of the row with the greatest value. Source: SQLite, lang_select, 2.5.
+                .prepare_cached("SELECT recipient, max(accepted_at), id FROM outbox WHERE accepted_at >= ?1 GROUP BY recipient")?
+                .query_map([since], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
                 .collect()
         })
     }

@@ -94,14 +94,15 @@ fn what_was_committed_is_there_for_the_next_process() {
         Write::Config(push.clone()),
     ];
     store.write(&writes, NOW).unwrap();
+    store.write(&[Write::Accept(draft("D", "d"))], NOW + 1).unwrap();
     // No clean shutdown: the file as a crash leaves it.
     std::mem::forget(store);
     let (next, opened) = open(directory.path());
     let to = draft("A", "").to;
-    assert_eq!(next.written_to_since(NOW).unwrap(), [(to, NOW)]);
-    assert_eq!(next.written_to_since(NOW + 1).unwrap(), []);
+    assert_eq!(next.written_to_since(NOW).unwrap(), [(to, NOW + 1, "D".to_owned())]);
+    assert_eq!(next.written_to_since(NOW + 2).unwrap(), []);
     let waiting: Vec<(&str, u32)> = opened.queued.iter().map(|q| (q.id.as_str(), q.attempts)).collect();
-    assert_eq!(waiting, [("B", 3), ("C", 0)]);
+    assert_eq!(waiting, [("B", 3), ("C", 0), ("D", 0)]);
     assert_eq!(opened.link, Link::Paired { me });
     assert_eq!(opened.config, Some(push));
 }

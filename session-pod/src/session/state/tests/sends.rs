@@ -84,11 +84,15 @@ fn sends_keep_the_pace_of_the_policy() {
     scene.after(1_500, Input::Tick).does(&transmit(1, &["2"]));
 }
 
+/// A configuration with a cooldown of three seconds.
+fn cooled() -> ConfigPush {
+    let policy = SessionPolicy { cooldown_ms: Some(3_000), ..SessionPolicy::default() };
+    ConfigPush { hash: "h".into(), policy, ..ConfigPush::default() }
+}
+
 #[test]
 fn a_recipient_is_written_to_after_its_cooldown_and_a_repetition_at_once() {
-    let policy = SessionPolicy { cooldown_ms: Some(3_000), ..SessionPolicy::default() };
-    let push = ConfigPush { hash: "h".into(), policy, ..ConfigPush::default() };
-    let scene = Scene::open().asks(send("1", "a@lid")).asks(Ask::Configure(push));
+    let scene = Scene::open().asks(send("1", "a@lid")).asks(Ask::Configure(cooled()));
     let scene = scene.asks(send("2", "a@lid"));
     scene.does(&Effect::Accept(7));
     let scene = scene.after(0, Input::Stored { id: "2".into(), to: "a@lid".into() });
@@ -100,4 +104,26 @@ fn a_recipient_is_written_to_after_its_cooldown_and_a_repetition_at_once() {
     let scene = scene.asks(send("4", "b@lid"));
     scene.does(&Effect::Accept(7));
     scene.after(2_000, Input::Tick).asks(send("3", "a@lid")).does(&Effect::Accept(7));
+}
+
+#[test]
+fn a_repetition_is_let_through_before_and_after_its_message_waits() {
+    let scene =
+        Scene::open().asks(Ask::Configure(cooled())).asks(send("1", "a@lid")).asks(send("1", "a@lid"));
+    scene.does(&Effect::Accept(7));
+    let scene = scene.after(0, Input::Stored { id: "1".into(), to: "a@lid".into() });
+    let scene = scene.hears(Signal::Ack { id: "1".into(), refused: None });
+    assert_eq!(scene.state.outbox.depth(), 0, "heard, and not on the disk yet");
+    scene.asks(send("1", "a@lid")).does(&Effect::Accept(7));
+}
+
+#[test]
+fn a_send_that_could_not_be_stored_takes_no_cooldown() {
+    let failed = || Input::StorageFailed(reason("disk_full", ""));
+    let scene = Scene::open().asks(Ask::Configure(cooled())).asks(send("1", "a@lid"));
+    let scene = scene.after(0, failed()).after(0, Input::StorageBack(Vec::new())).asks(send("2", "a@lid"));
+    scene.does(&Effect::Accept(7));
+    let scene = scene.after(0, Input::Stored { id: "2".into(), to: "a@lid".into() });
+    let scene = scene.after(0, failed()).after(0, Input::StorageBack(queued(&["2"])));
+    scene.asks(send("3", "a@lid")).answers(Err(Refusal::Cooldown(3_000)));
 }
