@@ -94,7 +94,7 @@ fn turn(plan: &Plan, key: &SessionKey, pod_uid: &str) -> Turn {
             "A rollout does not restart it by itself: it takes the change when somebody does.".to_owned(),
         ),
         (Some(Waiting::Refused), _) => Turn::Later(
-            "waits: the API server refuses pods in this namespace, and a new one might not come back"
+            "It waits: the API server refuses pods in this namespace, and a new one might not come back."
                 .to_owned(),
         ),
         (Some(Waiting::Turn | Waiting::Stopped) | None, _) => {

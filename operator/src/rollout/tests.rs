@@ -304,6 +304,22 @@ fn nobody_goes_where_pods_are_refused() {
 }
 
 #[test]
+fn what_a_waiting_session_hears_is_a_sentence_of_its_own() {
+    let fleet = Fleet::new(SETTINGS, "r2".to_owned());
+    let refused = Session { pod: None, refused: true, ..down(old("x"), 9_000, None) };
+    let mut elsewhere = Session { automatic: false, ..old("e") };
+    elsewhere.key.namespace = "bank".to_owned();
+    fleet.look(&[refused, old("a"), elsewhere.clone()], now());
+    for (key, pod, words) in [
+        (old("a").key, "a-1", "It waits: the API server refuses"),
+        (elsewhere.key, "e-1", "A rollout does not"),
+    ] {
+        let Turn::Later(why) = fleet.turn(&key, pod) else { panic!("{key}") };
+        assert!(why.starts_with(words) && why.ends_with('.'), "{why}");
+    }
+}
+
+#[test]
 fn a_session_that_lost_its_pod_in_the_rollout_is_a_failure_in_the_end() {
     let lost = |ago| Session { pod: None, ..down(old("b"), ago, None) };
     check(&[renewed("a", 900), lost(299), old("c"), old("d")], &["c"]);
