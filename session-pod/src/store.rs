@@ -210,13 +210,18 @@ impl Store {
         Ok(value)
     }
 
+    /// All that `work` reads is as of one moment.
     fn read<T>(
         &self,
         action: &'static str,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
-        let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
-        work(&reader).map_err(during(action, &self.file))
+        let failed = during(action, &self.file);
+        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        let snapshot = reader.transaction().map_err(&failed)?;
+        let value = work(&snapshot).map_err(&failed)?;
+        snapshot.commit().map_err(&failed)?;
+        Ok(value)
     }
 
     fn transaction<T>(

@@ -227,6 +227,24 @@ fn a_batch_that_fails_leaves_nothing() {
 }
 
 #[test]
+fn what_is_read_together_is_of_one_moment() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, _) = open(directory.path());
+    let read = || {
+        store.read("read the log", |connection| {
+            let before = events::newest(connection)?;
+            store.receive(&[inbound(&before.to_string(), None)], NOW).unwrap();
+            Ok((before, events::newest(connection)?))
+        })
+    };
+    assert_eq!(
+        [read().unwrap(), read().unwrap()],
+        [(0, 0), (1, 1)],
+        "a write in between is seen by the next"
+    );
+}
+
+#[test]
 fn both_sides_messages_can_be_quoted() {
     let directory = tempfile::tempdir().unwrap();
     let (store, _) = open(directory.path());
