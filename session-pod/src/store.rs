@@ -134,13 +134,14 @@ impl Store {
         flags: OpenFlags,
     ) -> Result<(Self, Opened), StoreError> {
         let file = directory.join(FILE);
-        let fresh = !file.exists();
-        if fresh && known > 0 {
+        let unseen =
+            |source: std::io::Error| StoreError::ReadOnly { file: file.clone(), detail: source.to_string() };
+        if known > 0 && !file.try_exists().map_err(unseen)? {
             return Err(StoreError::Lost { file, found: None, known });
         }
         let open = during("open the file", &file);
         let mut connection = Connection::open_with_flags(&file, flags).map_err(&open)?;
-        schema::prepare(&mut connection, &file)?;
+        schema::prepare(&mut connection, &file, known)?;
         let opened = meta::count_process(&mut connection, &file, known)?;
         let newest = events::newest(&connection).map_err(during("read the log", &file))?;
         let store = Self {

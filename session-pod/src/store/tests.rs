@@ -142,6 +142,30 @@ fn another_volume_than_the_known_one_is_told_and_left_as_it_is() {
 }
 
 #[test]
+fn an_empty_file_is_another_volume_than_the_known_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join(FILE);
+    fs::write(&file, b"").unwrap();
+    for _ in 0..2 {
+        let error = Store::open(directory.path(), 1, Limits::default()).unwrap_err();
+        assert!(matches!(error, StoreError::Lost { found: Some(0), known: 1, .. }), "{error}");
+        assert_eq!(fs::read(&file).unwrap(), b"", "it stays as it is");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+    assert!(open(directory.path()).1.fresh, "nobody knows another one");
+}
+
+#[test]
+fn a_volume_that_cannot_be_looked_at_is_not_taken_for_a_lost_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let no_directory = directory.path().join("file");
+    fs::write(&no_directory, b"").unwrap();
+    let error = Store::open(&no_directory, 1, Limits::default()).unwrap_err();
+    assert!(matches!(error, StoreError::ReadOnly { .. }), "{error:?}");
+    assert_eq!(error.reason().code, "store_unwritable");
+}
+
+#[test]
 fn a_known_id_is_told_with_what_became_of_it() {
     let directory = tempfile::tempdir().unwrap();
     let (store, _) = open(directory.path());
