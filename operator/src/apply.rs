@@ -25,6 +25,9 @@ mod pod;
 
 pub use objects::write_status;
 
+/// A call that failed so often in a row does not fail for a moment only.
+const LASTS: u32 = 3;
+
 /// A step could not be carried out for now.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
@@ -90,6 +93,7 @@ pub async fn apply(work: Work<'_>, decision: &Decision) -> (Outcome, Result<(), 
                 break;
             }
             Err(Failure::Call(source)) => {
+                outcome.problem = lasting_problem(work, step, &source).or(outcome.problem);
                 return (outcome, Err(ApplyError::Call { step: name(step), source }));
             }
             Err(Failure::Session(error)) => {
@@ -164,6 +168,13 @@ async fn ask(work: Work<'_>, step: &Step) -> Result<(), Failure> {
 /// refuses is not asked for again in the same phase.
 fn passes(error: &PushError) -> bool {
     error.code().is_none_or(|code| code == "not_ready")
+}
+
+/// What should pass and does not, as when an admission webhook is broken, is told as if it were a refusal.
+fn lasting_problem(work: Work<'_>, step: &Step, error: &CallError) -> Option<Problem> {
+    let message = error.server_words()?;
+    let lasts = work.context.memory.call_failed(work.key, name(step)) >= LASTS;
+    lasts.then(|| Problem { step: step.clone(), reason: reason::REFUSED, message })
 }
 
 /// A configuration that the session refuses is a fault of the spec; anything else passes.

@@ -38,6 +38,19 @@ pub enum CallError {
 }
 
 impl CallError {
+    /// What the API server says to a call that may go right the next time, for people; none if it is no such failure.
+    pub fn server_words(&self) -> Option<String> {
+        match self {
+            Self::Late => Some(self.to_string()),
+            Self::Passing(error) => Some(if let kube::Error::Api(status) = error.as_ref() {
+                status.message.clone()
+            } else {
+                error.to_string()
+            }),
+            Self::NotFound | Self::Exists | Self::Stale(_) | Self::Refused { .. } => None,
+        }
+    }
+
     /// One word for a metric.
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -124,5 +137,8 @@ mod tests {
         assert!(matches!(sorted(409, "AlreadyExists", ""), CallError::Exists));
         assert!(matches!(sorted(409, "Conflict", ""), CallError::Stale(_)));
         assert!(matches!(sorted(503, "ServiceUnavailable", ""), CallError::Passing(_)));
+        let webhook = r#"Internal error occurred: failed calling webhook "x": no endpoints"#;
+        assert_eq!(sorted(500, "InternalError", webhook).server_words().as_deref(), Some(webhook));
+        assert_eq!(sorted(409, "Conflict", "").server_words(), None);
     }
 }

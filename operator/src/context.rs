@@ -50,6 +50,7 @@ pub struct Context {
 pub struct Memory {
     uids: Mutex<HashMap<SessionKey, String>>,
     failures: Mutex<HashMap<SessionKey, u32>>,
+    calls: Mutex<HashMap<SessionKey, (&'static str, u32)>>,
     codes: Mutex<HashMap<SessionKey, (String, u64)>>,
     namespaces: Mutex<HashMap<String, (bool, Instant)>>,
 }
@@ -63,8 +64,18 @@ impl Memory {
         backoff(*count)
     }
 
+    /// This call has failed once more: how often in a row by now.
+    pub fn call_failed(&self, key: &SessionKey, step: &'static str) -> u32 {
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let call = calls.entry(key.clone()).or_insert((step, 0));
+        let count = if call.0 == step { call.1.saturating_add(1) } else { 1 };
+        *call = (step, count);
+        count
+    }
+
     /// It went well.
     pub fn succeeded(&self, key: &SessionKey) {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 
@@ -131,6 +142,16 @@ mod tests {
         assert_eq!(waits, [500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]);
         memory.succeeded(&key);
         assert_eq!(memory.failed(&key).as_millis(), 500);
+    }
+
+    #[test]
+    fn failures_of_the_same_call_are_counted_until_something_else_happens() {
+        let (memory, key) =
+            (Memory::default(), SessionKey { namespace: "a".to_owned(), name: "x".to_owned() });
+        let fail = |step: &'static str| memory.call_failed(&key, step);
+        assert_eq!([fail("pod"), fail("pod"), fail("claim"), fail("pod"), fail("pod")], [1, 2, 1, 1, 2]);
+        memory.succeeded(&key);
+        assert_eq!(fail("pod"), 1);
     }
 
     #[test]

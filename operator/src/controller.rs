@@ -119,7 +119,7 @@ async fn reconcile(session: Arc<Guarded>, context: Arc<Context>) -> Result<Actio
         return Ok(Action::requeue(STALE_AGAIN));
     }
     let start = Instant::now();
-    let look = tokio::time::timeout(LOOK_WITHIN, look(&key, &session, &context)).await;
+    let look = tokio::time::timeout(LOOK_WITHIN, Box::pin(look(&key, &session, &context))).await;
     let result = look.unwrap_or(Err(ReconcileError::Late));
     context.metrics.reconciled(start.elapsed(), result.as_ref().map(|_| ()).map_err(ReconcileError::kind));
     result
