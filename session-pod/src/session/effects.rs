@@ -233,7 +233,16 @@ impl Runner {
                 let result = match fresh {
                     _ if !written => Transmission::Held,
                     Some(Outgoing { to, message }) => engine.transmit(&id, &to, &message).await,
-                    None => write_out(&engine, &store, &id).await,
+                    None => match stored(&store, &id).await {
+                        Ok(Some((to, message))) => engine.transmit(&id, &to, &message).await,
+                        Ok(None) => {
+                            Transmission::Impossible(reason("not_stored", "the message is not in the store"))
+                        }
+                        Err(why) => {
+                            let _stopped = to_self.send(Input::StorageFailed(why));
+                            Transmission::Held
+                        }
+                    },
                 };
                 written = result == Transmission::Written;
                 metrics.transmitted(&result);
@@ -302,12 +311,15 @@ impl Runner {
     }
 }
 
-/// Reads a message from the store and writes it to the wire.
-async fn write_out(engine: &Engine, store: &Arc<Store>, id: &str) -> Transmission {
+/// Recipient and message of a send, as the store has them.
+async fn stored(store: &Arc<Store>, id: &str) -> Result<Option<(String, Vec<u8>)>, Reason> {
     let (store, wanted) = (Arc::clone(store), id.to_owned());
     match tokio::task::spawn_blocking(move || store.message(&wanted)).await {
-        Ok(Ok(Some((to, message)))) => engine.transmit(id, &to, &message).await,
-        Ok(Ok(None)) => Transmission::Impossible(reason("not_stored", "the message is not in the store")),
-        Ok(Err(_)) | Err(_) => Transmission::Failed,
+        Ok(Ok(found)) => Ok(found),
+        Ok(Err(error)) => {
+            tracing::error!(%error, "the store cannot be read");
+            Err(error.reason())
+        }
+        Err(_) => Err(reason("store_unwritable", "the store stopped answering")),
     }
 }

@@ -7,7 +7,7 @@ use session_api::Account;
 use tempfile::TempDir;
 
 use super::*;
-use crate::session::state::Effect;
+use crate::session::state::{Effect, Signal, Transmission};
 use crate::store::{FILE, Limits, Link, Queued, Write};
 use crate::whatsapp::client_config;
 
@@ -91,4 +91,35 @@ async fn an_acknowledgement_that_could_not_be_stored_is_stored_before_the_queue_
     rig.sql("DROP TRIGGER no");
     let back = rig.runner.tick(&unwritable()).await;
     assert_eq!(back, [Input::StorageBack(waiting("B"))], "A does not go out again");
+}
+
+#[tokio::test]
+async fn a_message_that_cannot_be_read_is_held_and_the_store_has_failed() {
+    let mut rig = Rig::with_sends(&["A"]);
+    rig.sql("ALTER TABLE outbox RENAME TO away");
+    let round = vec![
+        Effect::StartEngine { generation: 1, proxy: None },
+        Effect::Transmit { generation: 1, ids: vec!["A".into()], behind: false },
+    ];
+    assert_eq!(rig.runner.perform(round).await, []);
+    let mut failed = false;
+    let heard = async {
+        loop {
+            match rig.runner.signals.recv().await {
+                Some(Input::StorageFailed(_)) => failed = true,
+                Some(Input::Engine { signal: Signal::Transmitted { id, result }, .. }) => break (id, result),
+                other => assert!(other.is_some(), "the task hears itself"),
+            }
+        }
+    };
+    let told = tokio::time::timeout(Duration::from_secs(20), heard).await.expect("it is told");
+    assert_eq!((told, failed), (("A".to_owned(), Transmission::Held), true), "the failure comes first");
+    assert_eq!(rig.runner.perform(vec![Effect::StopEngine(1)]).await, []);
+    let ended = async {
+        let last = |input: &Input| {
+            matches!(input, Input::Engine { signal: Signal::Gone | Signal::Broken { .. }, .. })
+        };
+        while !last(&rig.runner.signals.recv().await.unwrap()) {}
+    };
+    tokio::time::timeout(Duration::from_secs(20), ended).await.expect("the client ends");
 }
