@@ -90,7 +90,7 @@ pub fn plan(sessions: &[Session], settings: Settings, last: &Plan, now: Timestam
     let restarting = sessions.iter().filter(|session| judge.is_restarting(session)).count();
     let mut room = Room::new(&sessions, settings, &judge, restarting);
     let phase = judge.phase(&sessions, settings, &room);
-    let mut plan = Plan { phase, restarting, missed, ..Plan::default() };
+    let mut plan = Plan { missed, phase, restarting, ..Plan::default() };
     let refused: HashSet<&str> =
         sessions.iter().filter(|session| session.refused).map(|s| s.key.namespace.as_str()).collect();
 
