@@ -20,6 +20,8 @@ pub mod recovery;
 mod session;
 mod storage;
 
+use children::Children;
+pub use children::Obstacle;
 pub use pod::{Absence, Standing};
 pub(crate) use storage::is_fresh;
 pub use storage::{Loss, Storage};
@@ -133,6 +135,8 @@ pub struct Decision {
     pub pod: Standing,
     /// How the pod differs from what it should be.
     pub drift: Drift,
+    /// What keeps a pod from being made, beside the volume.
+    pub obstacle: Option<Obstacle>,
     /// When to look again at the latest, if nothing happens before.
     pub again: Option<Duration>,
 }
@@ -143,7 +147,9 @@ pub fn decide(seen: &Observed, desired: Result<&Desired, &Invalid>, rules: &Rule
     let pod = pod::judge(seen, desired.is_ok(), &storage, rules);
     let drift = pod::drift(seen, desired.ok());
     let again = [pod::again(seen, &pod, rules), storage::again(&storage)].into_iter().flatten().min();
-    let mut decision = Decision { steps: Vec::new(), again, storage, pod, drift };
+    let children = desired.map_or(Children::Unknown, |desired| children::judge(seen, desired));
+    let obstacle = children.obstacle();
+    let mut decision = Decision { steps: Vec::new(), storage, pod, drift, obstacle, again };
     if seen.deleted().is_some() {
         decision.steps = session::farewell(seen);
         decision.again = has_finalizer(seen).then_some(Duration::from_secs(5));
@@ -151,19 +157,23 @@ pub fn decide(seen: &Observed, desired: Result<&Desired, &Invalid>, rules: &Rule
         // The resource and the operator's own rights may go at any moment: nothing may be left to wait for them.
         decision.steps = has_finalizer(seen).then_some(Step::RemoveFinalizer).into_iter().collect();
     } else if !seen.paused() {
-        decision.steps = work(seen, desired, &decision, rules);
+        decision.steps = work(seen, desired.ok().map(|desired| (desired, children)), &decision, rules);
     }
     decision
 }
 
-fn work(seen: &Observed, desired: Result<&Desired, &Invalid>, so_far: &Decision, rules: &Rules) -> Vec<Step> {
+fn work(
+    seen: &Observed,
+    shall: Option<(&Desired, Children)>,
+    so_far: &Decision,
+    rules: &Rules,
+) -> Vec<Step> {
     let mut steps: Vec<Step> = finalizer(seen).into_iter().collect();
     steps.extend(storage::steps(seen, &so_far.storage, &so_far.pod));
-    let children = desired.map_or(children::Children::Unknown, |desired| children::judge(seen, desired));
-    steps.extend(children.steps());
-    let may_create = children.are_ours();
+    steps.extend(shall.map(|(_, children)| children.steps()).unwrap_or_default());
+    let may_create = shall.is_some_and(|(_, children)| children.are_ours());
     steps.extend(pod::step(seen, so_far, rules).filter(|step| may_create || *step != Step::CreatePod));
-    if let Ok(desired) = desired {
+    if let Some((desired, _)) = shall {
         steps.extend(session::steps(seen, desired));
     }
     steps.extend(storage::growth(seen, &so_far.storage));

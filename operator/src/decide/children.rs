@@ -9,8 +9,8 @@ use crate::observe::{ContentSeen, Observed};
 pub(super) enum Children {
     /// It is not known what they should be.
     Unknown,
-    /// One of them belongs to a former session of that name and is going.
-    InTheWay,
+    /// This one is somebody else's (a former session's of that name), or going.
+    InTheWay(Obstacle),
     /// They are ours, or to be made.
     Ours {
         /// What is to be done for the Secret.
@@ -18,6 +18,15 @@ pub(super) enum Children {
         /// What is to be done for the policy.
         network_policy: Todo,
     },
+}
+
+/// An object of a session's that is in the way of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Obstacle {
+    /// Its Secret.
+    Secret,
+    /// Its `NetworkPolicy`.
+    NetworkPolicy,
 }
 
 /// What is to be done for an object.
@@ -35,6 +44,14 @@ impl Children {
     /// Whether a pod may be made beside them.
     pub(super) const fn are_ours(self) -> bool {
         matches!(self, Self::Ours { .. })
+    }
+
+    /// What keeps a pod from being made beside them.
+    pub(super) const fn obstacle(self) -> Option<Obstacle> {
+        match self {
+            Self::InTheWay(obstacle) => Some(obstacle),
+            Self::Unknown | Self::Ours { .. } => None,
+        }
     }
 
     /// What is to be done.
@@ -66,6 +83,7 @@ pub(super) fn judge(seen: &Observed, desired: &Desired) -> Children {
     let network_policy = todo(seen.network_policy.as_ref(), &desired.network_policy.1);
     match (secret, network_policy) {
         (Some(secret), Some(network_policy)) => Children::Ours { secret, network_policy },
-        _ => Children::InTheWay,
+        (None, _) => Children::InTheWay(Obstacle::Secret),
+        (_, None) => Children::InTheWay(Obstacle::NetworkPolicy),
     }
 }

@@ -1,10 +1,11 @@
 //! `PodReady` and Suspended: how it stands with the pod, and what to do about it.
 
 use crds::conditions::reason;
+use crds::names;
 use crds::spec::OperatingMode;
 
 use super::{Facts, Finding};
-use crate::decide::{Absence, Drift, Standing, Step, recovery};
+use crate::decide::{Absence, Drift, Obstacle, Standing, Step, recovery};
 use crate::observe::{Container, Exit, Observed, PodSeen, Turn};
 
 /// What kubelets call an image that cannot be had.
@@ -44,6 +45,7 @@ pub(super) fn find(facts: &Facts<'_>) -> Finding {
                 names.join(", ")
             ),
         ),
+        Standing::Absent(Absence::Due) if facts.decision.obstacle.is_some() => in_the_way(facts),
         Standing::Absent(absence) => absent(seen, absence),
         Standing::Terminating => {
             Finding::no(reason::POD_TERMINATING, "The pod is ending; a new one is made only when it is gone.")
@@ -90,6 +92,20 @@ fn conflict(name: &str, whose: &str, ending: bool) -> Finding {
     Finding::no(reason::POD_NAME_CONFLICT, words)
 }
 
+fn in_the_way(facts: &Facts<'_>) -> Finding {
+    let name = facts.seen.name();
+    let (what, name) = match facts.decision.obstacle {
+        Some(Obstacle::NetworkPolicy) => ("NetworkPolicy", names::network_policy(name)),
+        Some(Obstacle::Secret) | None => ("Secret", names::secret(name)),
+    };
+    Finding::no(
+        reason::REFUSED,
+        format!(
+            "The {what} {name} is somebody else's, or is being deleted. The pod is made when it is gone: if it stays, delete it, or look at its finalizers."
+        ),
+    )
+}
+
 fn absent(seen: &Observed, absence: &Absence) -> Finding {
     match absence {
         Absence::Due => Finding::no(reason::POD_MISSING, "The pod is being made."),
@@ -104,7 +120,8 @@ fn absent(seen: &Observed, absence: &Absence) -> Finding {
             Finding::no(
                 reason::BACKING_OFF,
                 format!(
-                    "The pod has ended {count} times without running for ten minutes, the last time with {last}. The next one is made at {then}."
+                    "The pod has ended {} without running for ten minutes, the last time with {last}. The next one is made at {then}.",
+                    if count == 1 { "once".to_owned() } else { format!("{count} times") }
                 ),
             )
         }

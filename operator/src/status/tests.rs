@@ -169,6 +169,16 @@ fn pods_that_are_not_its_own_are_named() {
 }
 
 #[test]
+fn an_object_that_keeps_the_pod_from_being_made_is_named() {
+    let mut going = seen("{}", PAIRED);
+    going.secret.as_mut().unwrap().deleting = true;
+    check(&going, POD_READY, ("False", reason::REFUSED), &["Secret", &crds::names::secret("toko")]);
+    let mut foreign = seen("{}", PAIRED);
+    foreign.network_policy.as_mut().unwrap().owner.as_mut().unwrap().uid = "u-0".to_owned();
+    check(&foreign, READY, ("False", reason::REFUSED), &["NetworkPolicy", "toko"]);
+}
+
+#[test]
 fn each_trouble_of_the_volume_has_its_reason() {
     let with = |claim: Option<ClaimSeen>, status: &str| {
         let mut seen = seen("{}", status);
@@ -293,7 +303,7 @@ fn an_ended_pod_is_counted_once_it_was_deleted() {
     assert_eq!((recovery.count, recovery.last_reason.as_str()), (1, "Failed"));
     Arc::make_mut(&mut seen.session).status = Some(status);
     seen.pods.clear();
-    check(&seen, READY, ("False", reason::BACKING_OFF), &["1 times", "Failed", "2026-06-01T12:00:10Z"]);
+    check(&seen, READY, ("False", reason::BACKING_OFF), &["once", "Failed", "2026-06-01T12:00:10Z"]);
 }
 
 #[test]
