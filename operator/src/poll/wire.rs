@@ -32,6 +32,9 @@ const USUAL_ANSWER: usize = 1024;
 /// Largest body of an answer.
 const MAX_BODY: usize = 64 * 1024;
 
+/// Most characters of a pod's own words.
+const MAX_WORDS: usize = 300;
+
 /// No sense was had from a pod. The words are for people, and the same for the same cause.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AskError {
@@ -217,15 +220,30 @@ fn request(endpoint: &Endpoint, ask: Ask<'_>) -> Result<Vec<u8>, AskError> {
 
 fn refused(status: u16, body: &[u8]) -> AskError {
     let (code, message) = match serde_json::from_slice::<ErrorBody>(body) {
-        Ok(error) => (error.code, error.error),
+        Ok(error) => (plain(&error.code), plain(&error.error)),
         Err(_) => (String::new(), format!("HTTP status {status}")),
     };
     AskError::Refused { status, code, message }
 }
 
+/// A pod's own words as they may come into a log and a status: one line, and not a long one.
+fn plain(words: &str) -> String {
+    words.chars().filter(|c| !c.is_control()).take(MAX_WORDS).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pod_refuses_in_one_short_line() {
+        let body =
+            serde_json::to_vec(&ErrorBody::new("no\n", format!("a\r\nb\u{1b}[31m{}", "é".repeat(400))));
+        let AskError::Refused { code, message, .. } = refused(409, &body.unwrap()) else { panic!() };
+        assert_eq!(code, "no");
+        assert!(message.starts_with("ab[31mé"), "{message}");
+        assert_eq!(message.chars().count(), MAX_WORDS);
+    }
 
     #[test]
     fn heads_are_read_when_they_are_complete() {
