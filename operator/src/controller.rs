@@ -33,7 +33,7 @@ const STALE_AGAIN: Duration = Duration::from_secs(1);
 const BEAT: Duration = Duration::from_secs(15);
 /// Its name there.
 const LOOP: &str = "controller";
-/// How long until a session is looked at again that did not do what it was asked to.
+/// How long at least until a session is looked at again that did not do what it was asked to; longer each time.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 
 /// A look at a session failed.
@@ -201,11 +201,9 @@ fn listen(context: &Context, key: &SessionKey, seen: &Observed, endpoint: Option
 fn again(context: &Context, key: &SessionKey, decision: &Decision, outcome: &status::Outcome) -> Action {
     let resync = jitter(context.resync, key);
     let mut again = decision.again.unwrap_or(resync).min(resync);
-    if outcome.again {
-        again = again.min(ASK_AGAIN);
-    }
-    if outcome.problem.is_some() {
-        again = again.min(context.memory.failed(key));
+    if outcome.again || outcome.problem.is_some() {
+        let least = if outcome.again { ASK_AGAIN } else { Duration::ZERO };
+        again = again.min(context.memory.failed(key).max(least));
     } else {
         context.memory.succeeded(key);
     }

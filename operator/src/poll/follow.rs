@@ -52,7 +52,8 @@ async fn connected(
         path = format!("{}?since={}&wait={}", routes::STATUS, status.revision, timing.wait.as_secs());
         match tell(shared, endpoint, Answer::Status(status)).await {
             None => return Ok(()),
-            Some(News::Changed) => {}
+            // A status that goes to and fro must not be asked for without end.
+            Some(News::Changed) => sleep(timing.calm / 5).await,
             Some(News::Same) => sleep(timing.calm).await,
         }
     }
