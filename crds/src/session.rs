@@ -103,6 +103,8 @@ pub struct WhatsAppSessionSpec {
     pub volume_reset_token: Option<String>,
     /// What happens when the pod's node is gone without a word. Wait: nothing until it is proven that the pod has ended (a second
     /// one could damage the credentials). Recreate: a new pod once the node is away for five minutes; you say that it cannot come back.
+    /// Where the operator may not read nodes (chart: rbac.nodes false), neither holds: a pod that is gone from the API server
+    /// counts as ended.
     #[serde(default)]
     pub on_node_loss: OnNodeLoss,
     /// What happens to the linked device when this resource is deleted. KeepLinked: nothing. Unlink: the device is removed from

@@ -1,6 +1,7 @@
 //! What every reconcile shares: the world, the sessions that are polled, the fleet, and what is remembered between two looks.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -53,6 +54,7 @@ pub struct Memory {
     calls: Mutex<HashMap<SessionKey, (&'static str, u32)>>,
     codes: Mutex<HashMap<SessionKey, (String, u64)>>,
     namespaces: Mutex<HashMap<String, (bool, Instant)>>,
+    nodes_forbidden: AtomicBool,
 }
 
 impl Memory {
@@ -108,6 +110,11 @@ impl Memory {
     /// A pairing code was asked for in vain.
     pub fn forget_code(&self, key: &SessionKey) {
         self.codes.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+
+    /// Nodes may not be read. Goes out: whether that is found for the first time.
+    pub fn nodes_are_forbidden(&self) -> bool {
+        !self.nodes_forbidden.swap(true, Ordering::Relaxed)
     }
 
     /// Whether a namespace is being deleted, if that was looked at a moment ago.

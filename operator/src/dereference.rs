@@ -12,6 +12,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::Api;
 use kube::api::ListParams;
 use session_api::SessionState;
+use tracing::warn;
 
 use crate::build::claim;
 use crate::call::{CallError, call, maybe};
@@ -165,7 +166,14 @@ async fn look_at_node(context: &Context, name: &str) -> Result<NodeSeen, Derefer
     match call(api.get(name)).await {
         Ok(node) => Ok(NodeSeen::of(&node)),
         Err(CallError::NotFound) => Ok(NodeSeen::Gone),
-        Err(CallError::Refused { reason: reason::FORBIDDEN, .. }) => Ok(NodeSeen::Unknown),
+        Err(CallError::Refused { reason: reason::FORBIDDEN, .. }) => {
+            if context.memory.nodes_are_forbidden() {
+                warn!(
+                    "nodes may not be read: spec.onNodeLoss means nothing, and a pod that is gone from the API server counts as ended (chart: rbac.nodes)"
+                );
+            }
+            Ok(NodeSeen::Unknown)
+        }
         Err(source) => Err(DereferenceError { what: "the pod's node", source }),
     }
 }
