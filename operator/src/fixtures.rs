@@ -97,6 +97,7 @@ pub(crate) fn claim() -> ClaimSeen {
         uid: "c-1".to_owned(),
         version: "1".to_owned(),
         owner: None,
+        others: Vec::new(),
         session: Some("toko".to_owned()),
         session_uid: Some("u-1".to_owned()),
         deleting: false,

@@ -6,7 +6,7 @@ use crds::conditions::reason;
 use crds::spec::RetentionPolicy;
 use crds::{WhatsAppSession, names};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Api;
 use kube::api::{ListParams, Patch};
 use serde_json::{Value, json};
@@ -45,9 +45,17 @@ pub(super) async fn create(work: Work<'_>) -> Result<(), CallError> {
 
 pub(super) fn take(work: Work<'_>, uid: &str, version: Option<&String>) -> Value {
     let owned = work.seen.session.spec.retention_policy == RetentionPolicy::Delete;
-    let owners = if owned { vec![build::owner(work.key, work.seen.uid())] } else { Vec::new() };
+    let own = owned.then(|| build::owner(work.key, work.seen.uid()));
+    let others = work.seen.claim.as_ref().map_or(&[][..], |claim| &claim.others);
+    let owners = owners(own, others, work.seen.uid());
     let labels = build::labels(&work.key.name, work.seen.uid());
     json!({"metadata": {"uid": uid, "resourceVersion": version, "labels": labels, "ownerReferences": owners}})
+}
+
+/// A list is replaced as a whole: what others have put there stays.
+fn owners(own: Option<OwnerReference>, others: &[OwnerReference], uid: &str) -> Vec<OwnerReference> {
+    let foreign = others.iter().filter(|owner| owner.uid != uid).cloned();
+    own.into_iter().chain(foreign).collect()
 }
 
 pub(super) fn grow(work: Work<'_>, uid: &str) -> Value {
@@ -98,6 +106,16 @@ fn is_as_seen(seen: &ObjectMeta, there: &[&ObjectMeta]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_references_of_others_stay_on_a_claim() {
+        let owner = |uid: &str| OwnerReference { uid: uid.to_owned(), ..OwnerReference::default() };
+        let uids =
+            |owners: Vec<OwnerReference>| owners.into_iter().map(|owner| owner.uid).collect::<Vec<_>>();
+        let others = [owner("backup"), owner("u-1")];
+        assert_eq!(uids(owners(Some(owner("u-1")), &others, "u-1")), ["u-1", "backup"]);
+        assert_eq!(uids(owners(None, &others, "u-1")), ["backup"]);
+    }
 
     #[test]
     fn a_resource_counts_as_seen_only_while_nothing_has_changed() {

@@ -2,6 +2,7 @@
 
 use crds::names;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
 use super::{Owner, content};
 
@@ -19,6 +20,8 @@ pub struct ClaimSeen {
     pub version: String,
     /// Who controls it.
     pub owner: Option<Owner>,
+    /// References to others, which control nothing.
+    pub others: Vec<OwnerReference>,
     /// Name of the session that its labels say, if the operator made it.
     pub session: Option<String>,
     /// UID of the session that its labels say.
@@ -70,6 +73,10 @@ impl ClaimSeen {
             uid: meta.uid.clone().unwrap_or_default(),
             version: meta.resource_version.clone().unwrap_or_default(),
             owner: content::controller(meta),
+            others: {
+                let all = meta.owner_references.iter().flatten();
+                all.filter(|owner| owner.controller != Some(true)).cloned().collect()
+            },
             session: label(names::SESSION),
             session_uid: label(names::SESSION_UID),
             deleting: meta.deletion_timestamp.is_some(),
