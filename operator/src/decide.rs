@@ -162,12 +162,7 @@ pub fn decide(seen: &Observed, desired: Result<&Desired, &Invalid>, rules: &Rule
     decision
 }
 
-fn work(
-    seen: &Observed,
-    shall: Option<(&Desired, Children)>,
-    so_far: &Decision,
-    rules: &Rules,
-) -> Vec<Step> {
+fn work(seen: &Observed, shall: Option<(&Desired, Children)>, so_far: &Decision, rules: &Rules) -> Vec<Step> {
     let mut steps: Vec<Step> = finalizer(seen).into_iter().collect();
     steps.extend(storage::steps(seen, &so_far.storage, &so_far.pod));
     steps.extend(shall.map(|(_, children)| children.steps()).unwrap_or_default());

@@ -23,7 +23,8 @@ pub(super) fn tell(facts: &Facts<'_>, before: WhatsAppSessionStatus) -> WhatsApp
             _ => before.account.clone(),
         },
         writer_epoch: epoch.filter(|epoch| *epoch > 0).max(before.writer_epoch),
-        config_hash: said.map_or_else(|| before.config_hash.clone(), |said| bounded(said.config_hash.as_ref())),
+        config_hash: said
+            .map_or_else(|| before.config_hash.clone(), |said| bounded(said.config_hash.as_ref())),
         pod: pod(facts, before.pod.clone()),
         storage: storage(facts, before.storage.clone()),
         recovery: remembered(facts, before.recovery),

@@ -69,8 +69,10 @@ pub(super) fn mounts(spec: &WhatsAppSessionSpec, flags: &SessionFlags) -> Vec<Vo
         read_only: read_only.then_some(true),
         ..VolumeMount::default()
     };
-    let data =
-        VolumeMount { sub_path: (!folder.is_empty()).then_some(folder), ..mount(DATA_VOLUME, DATA_DIR, false) };
+    let data = VolumeMount {
+        sub_path: (!folder.is_empty()).then_some(folder),
+        ..mount(DATA_VOLUME, DATA_DIR, false)
+    };
     let mut all = vec![data, mount("session", SESSION_DIR, true), mount("tmp", "/tmp", false)];
     all.extend(extra_ca(flags).map(|_| mount("extra-ca", CA_DIR, true)));
     all
