@@ -187,7 +187,7 @@ async fn every_third_call_fails_and_it_converges_all_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_silent_watch_is_noticed() {
+async fn a_creation_that_is_throttled_is_tried_again() {
     let mut stack = Stack::without_operator().await;
     let proxy = stack.proxy().await;
     stack.start_operator_through(&proxy, &[]).await;

@@ -1,13 +1,12 @@
 //! A proxy in front of an API server that injects faults: the operator or the gateway talks to it in plain HTTP with a token.
 //!
-//! Comes in: the API server's address and CA. Goes out: a kubeconfig's `server`, a record of every request, and faults:
-//! refused, failing after the commit, slow or black-holed requests, silent watches, and a halt after the n-th write.
+//! Comes in: the API server's address and CA. Goes out: a kubeconfig's `server`, and faults:
+//! refused, failing after the commit or black-holed requests, silent watches, and a halt after the n-th write.
 //! It judges nothing: what must hold is the test's to say.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -22,24 +21,6 @@ use tokio::task::JoinHandle;
 /// Largest request that is passed on, in bytes.
 const MAX_BODY: usize = 4 * 1024 * 1024;
 
-/// One request that came by.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen {
-    /// Its method.
-    pub method: Method,
-    /// Its path without the query.
-    pub path: String,
-    /// The API server's status; none when it was not asked, or its answer not let through.
-    pub status: Option<u16>,
-}
-
-impl Seen {
-    /// Whether it changes something.
-    pub fn is_write(&self) -> bool {
-        is_write(&self.method)
-    }
-}
-
 fn is_write(method: &Method) -> bool {
     !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
@@ -53,8 +34,6 @@ pub enum Fault {
     LoseAnswer,
     /// The API server carries it out; the caller sees this status.
     Mask(StatusCode),
-    /// It is passed on after this time.
-    Delay(Duration),
     /// Nothing comes back, ever.
     Hang,
 }
@@ -87,7 +66,6 @@ impl Rule {
 
 #[derive(Debug, Default)]
 struct Script {
-    seen: Vec<Seen>,
     rules: Vec<Rule>,
     ignored: Vec<String>,
     writes: usize,
@@ -192,15 +170,6 @@ impl ApiProxy {
         self.script().rules.push(rule);
     }
 
-    /// Removes all faults and the halt.
-    pub fn heal(&self) {
-        let mut script = self.script();
-        script.rules.clear();
-        script.halt_after_writes = None;
-        drop(script);
-        self.shared.watches_flow.send_replace(true);
-    }
-
     /// From its `limit`-th write on, counted from now, nothing is answered any more (that write still is).
     pub fn halt_after_writes(&self, limit: usize) {
         let mut script = self.script();
@@ -210,16 +179,6 @@ impl ApiProxy {
     /// Watches stay open and say nothing (or speak again).
     pub fn freeze_watches(&self, frozen: bool) {
         self.shared.watches_flow.send_replace(!frozen);
-    }
-
-    /// Every request so far.
-    pub fn seen(&self) -> Vec<Seen> {
-        self.script().seen.clone()
-    }
-
-    /// Every request that changed something, or tried to.
-    pub fn writes(&self) -> Vec<Seen> {
-        self.seen().into_iter().filter(Seen::is_write).collect()
     }
 
     /// Requests whose path contains this do not count as writes.
@@ -241,29 +200,24 @@ impl ApiProxy {
 }
 
 async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let fault = shared.script.lock().expect("no panic inside").fault(&method, &path);
+    let fault = shared.script.lock().expect("no panic inside").fault(request.method(), request.uri().path());
     let answer = match fault {
         Some(Fault::Hang) => std::future::pending().await,
-        Some(Fault::Refuse(status)) => return shared.note(method, path, None, refusal(status)),
-        Some(Fault::Delay(time)) => {
-            tokio::time::sleep(time).await;
-            shared.forward(request).await
-        }
+        Some(Fault::Refuse(status)) => refusal(status),
         Some(Fault::LoseAnswer) => {
             shared.forward(request).await;
             let broken =
                 futures_util::stream::once(async { Err::<Vec<u8>, _>(std::io::Error::other("lost")) });
-            return shared.note(method, path, None, Response::new(Body::from_stream(broken)));
+            Response::new(Body::from_stream(broken))
         }
         Some(Fault::Mask(status)) => {
             shared.forward(request).await;
-            return shared.note(method, path, None, refusal(status));
+            refusal(status)
         }
         None => shared.forward(request).await,
     };
-    let status = answer.status().as_u16();
-    shared.note(method, path, Some(status), answer)
+    shared.tell_halt();
+    answer
 }
 
 /// An error as the API server words it.
@@ -276,13 +230,12 @@ fn refusal(status: StatusCode) -> Response {
 }
 
 impl Shared {
-    fn note(&self, method: Method, path: String, status: Option<u16>, answer: Response) -> Response {
-        let mut script = self.script.lock().expect("no panic inside");
-        script.seen.push(Seen { method, path, status });
+    /// Says so once the write that everything stops after has been answered.
+    fn tell_halt(&self) {
+        let script = self.script.lock().expect("no panic inside");
         if script.halt_after_writes.is_some_and(|limit| script.writes >= limit) {
             self.halted.send_replace(true);
         }
-        answer
     }
 
     async fn forward(&self, request: Request) -> Response {
