@@ -4,15 +4,16 @@
 
 use session_api::{Account, ConfigPush, EventData, QrCode, Reason, SessionState};
 
-use super::cooldown::{self, Cooldowns};
+use super::cooldown::Cooldowns;
 use super::disconnect::{Ending, restart_pause};
-use super::outbox::{Outbox, Verdict};
+use super::outbox::Outbox;
 use super::pairing::{self, Codes};
 pub(crate) use super::vocabulary::{Ask, Effect, Found, Input, Outcome, Refusal, Signal, Transmission};
 use super::{input, pace};
-use crate::store::{Link, MAX_QUEUED, Write};
+use crate::store::{Link, Write};
 
 mod boot;
+mod sends;
 
 /// How long a stop waits for sends that are on the way, milliseconds.
 pub(crate) const DRAIN_MS: u64 = 10_000;
@@ -187,35 +188,6 @@ impl State {
         effects
     }
 
-    pub(super) fn give_up_all(&mut self, reason: &Reason) -> Vec<Effect> {
-        let ids = self.outbox.clear();
-        if ids.is_empty() {
-            return Vec::new();
-        }
-        let write = Effect::Write(Write::FailedAll { reason: reason.clone() });
-        let outcome = || Outcome::Failed(reason.clone());
-        let resolve = ids.into_iter().map(|id| Effect::Resolve { id, outcome: outcome() });
-        std::iter::once(write).chain(resolve).collect()
-    }
-
-    pub(super) fn give_up(&mut self, id: String, reason: Reason) -> Vec<Effect> {
-        self.outbox.settle(&id);
-        vec![
-            Effect::Write(Write::Failed { id: id.clone(), reason: reason.clone() }),
-            Effect::Resolve { id, outcome: Outcome::Failed(reason) },
-        ]
-    }
-
-    pub(super) fn judge(&mut self, verdict: Verdict) -> Vec<Effect> {
-        match verdict {
-            Verdict::Again { id, attempts } => vec![Effect::Record(Write::Attempts { id, attempts })],
-            Verdict::GiveUp { id } => self.give_up(
-                id,
-                reason("not_acknowledged", "WhatsApp did not acknowledge the message after several tries"),
-            ),
-        }
-    }
-
     pub(super) fn stop_codes(&mut self) {
         self.codes.clear();
     }
@@ -253,28 +225,6 @@ impl State {
         self.outbox.put_all_back();
     }
 
-    /// Whether a send is taken. One that waits already is let through: it will be found and not be taken twice.
-    pub(super) fn admit_send(&mut self, id: &str, to: &str, now: u64) -> Result<(), Refusal> {
-        if self.stop_at.is_some() {
-            return Err(Refusal::Stopping);
-        }
-        if let Storage::Unwritable(reason) = &self.storage {
-            return Err(Refusal::Store(reason.clone()));
-        }
-        if self.phase.is_terminal() || !self.is_paired() {
-            return Err(Refusal::NotOpen(self.phase));
-        }
-        if self.outbox.depth() as u64 >= MAX_QUEUED {
-            return Err(Refusal::QueueFull);
-        }
-        match cooldown::asked(&self.config.policy) {
-            Some(cooldown) if !self.outbox.holds(id) => {
-                self.cooldowns.take(to, id, cooldown, now).map_err(Refusal::Cooldown)
-            }
-            Some(_) | None => Ok(()),
-        }
-    }
-
     /// Brings the client and the queue in line with what the state asks for.
     fn reconcile(&mut self, now: Now) -> Vec<Effect> {
         let mut effects = Vec::new();
@@ -298,25 +248,6 @@ impl State {
             Engine::Off | Engine::Running(_) | Engine::Stopping(_) => {}
         }
         effects.extend(self.pump(now));
-        effects
-    }
-
-    /// Sends what may go out now, and judges what is overdue.
-    fn pump(&mut self, now: Now) -> Vec<Effect> {
-        let Engine::Running(generation) = self.engine else { return Vec::new() };
-        if !self.connected {
-            return Vec::new();
-        }
-        let overdue = self.outbox.expire(now.ms);
-        let mut effects: Vec<Effect> = overdue.into_iter().flat_map(|verdict| self.judge(verdict)).collect();
-        if self.send_at <= now.ms {
-            let behind = self.outbox.is_writing();
-            let ids = self.outbox.start(pace::ahead(&self.config.policy), now.ms);
-            if !ids.is_empty() {
-                self.send_at = now.ms + pace::gap(&self.config.policy, now.roll);
-                effects.push(Effect::Transmit { generation, ids, behind });
-            }
-        }
         effects
     }
 }

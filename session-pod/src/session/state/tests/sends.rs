@@ -1,6 +1,7 @@
 //! Sends: taken, written, acknowledged, given up, paced.
 
 use super::*;
+use crate::store::MAX_QUEUED;
 
 #[test]
 fn sends_are_taken_only_when_they_can_be_sent_one_day() {

@@ -1,0 +1,63 @@
+//! Has messages written to the wire, one after another, beside the session task; it hears how each went.
+
+use std::sync::Arc;
+
+use session_api::Reason;
+use tokio::sync::oneshot;
+
+use crate::session::fresh::Outgoing;
+use crate::session::run::Runner;
+use crate::session::state::{Input, Signal, Transmission, reason};
+use crate::store::Store;
+
+impl Runner {
+    /// Has these messages written; what stands behind one that cannot be written is held.
+    pub(super) fn transmit(&mut self, generation: u64, ids: Vec<String>, behind: bool) {
+        let (Some(engine), Some(store)) = (self.engine.clone(), self.setup.store.clone()) else { return };
+        let (to_self, metrics) = (self.to_self.clone(), Arc::clone(&self.setup.metrics));
+        let kept: Vec<_> = ids.into_iter().map(|id| (self.fresh.take(&id), id)).collect();
+        let (done, all_written) = oneshot::channel();
+        let before = self.last_batch.replace(all_written).filter(|_| behind);
+        tokio::spawn(async move {
+            let mut written = match before {
+                Some(before) => before.await.unwrap_or(false),
+                None => true,
+            };
+            for (fresh, id) in kept {
+                let result = match fresh {
+                    _ if !written => Transmission::Held,
+                    Some(Outgoing { to, message }) => engine.transmit(&id, &to, &message).await,
+                    None => match stored(&store, &id).await {
+                        Ok(Some((to, message))) => engine.transmit(&id, &to, &message).await,
+                        Ok(None) => {
+                            Transmission::Impossible(reason("not_stored", "the message is not in the store"))
+                        }
+                        Err(why) => {
+                            let _stopped = to_self.send(Input::StorageFailed(why));
+                            Transmission::Held
+                        }
+                    },
+                };
+                written = result == Transmission::Written;
+                metrics.transmitted(&result);
+                let signal = Signal::Transmitted { id, result };
+                let _stopped = to_self.send(Input::Engine { generation, signal });
+            }
+            // Nobody may stand behind it.
+            let _last = done.send(written);
+        });
+    }
+}
+
+/// Recipient and message of a send, as the store has them.
+async fn stored(store: &Arc<Store>, id: &str) -> Result<Option<(String, Vec<u8>)>, Reason> {
+    let (store, wanted) = (Arc::clone(store), id.to_owned());
+    match tokio::task::spawn_blocking(move || store.message(&wanted)).await {
+        Ok(Ok(found)) => Ok(found),
+        Ok(Err(error)) => {
+            tracing::error!(%error, "the store cannot be read");
+            Err(error.reason())
+        }
+        Err(_) => Err(reason("store_unwritable", "the store stopped answering")),
+    }
+}
