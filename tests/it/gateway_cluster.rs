@@ -14,7 +14,7 @@ use system_tests::stack::Stack;
 use system_tests::wait::{eventually, within};
 use system_tests::{crd, http};
 
-use self::gateway::{ADMIN, ALICE, Gateway, KEYS, apply, cluster_key, get, keys};
+use self::gateway::{ADMIN, ALICE, Gateway, KEYS, KEYS_SECRET, apply, cluster_key, get, keys};
 
 /// How soon a change must be seen by every gateway.
 const SOON: Duration = Duration::from_secs(2);
@@ -146,7 +146,7 @@ async fn keys_are_replaced_while_it_runs() {
 
     keys(cluster, namespace, "- {name: root, role: admin}").await;
     let why = eventually("the broken Secret to be told", || async {
-        let health = http::json(Method::GET, &format!("{}/health", gateway.url), &Value::Null).await.ok();
+        let health = http::json(Method::GET, &format!("{}/health", gateway.url()), &Value::Null).await.ok();
         (health["knowledge"]["state"] == "stale")
             .then(|| health["knowledge"]["why"].as_str().unwrap().to_owned())
     })
@@ -191,7 +191,7 @@ async fn without_the_definition_it_says_so_and_recovers() {
     let namespace = cluster.namespace("bare").await;
     keys(&cluster, &namespace, KEYS).await;
     cluster_key(&cluster, &namespace).await;
-    let gateway = Gateway::with(&namespace, cluster.kubeconfig(), &[]).await;
+    let gateway = Gateway::with(&namespace, &cluster.kubeconfig(), &KEYS_SECRET).await;
     let why = eventually("the missing definition to be told", || async {
         let answer = gateway.get("/health/ready").await;
         answer.body["error"].as_str().filter(|why| why.contains("apply the CRDs")).map(str::to_owned)
@@ -201,7 +201,7 @@ async fn without_the_definition_it_says_so_and_recovers() {
     crd::install(&cluster).await;
     let known = within(Duration::from_secs(10), "the sessions to be listed", || async {
         let metrics =
-            http::client().get(format!("{}/metrics", gateway.url)).send().await.ok()?.text().await.ok()?;
+            http::client().get(format!("{}/metrics", gateway.url())).send().await.ok()?.text().await.ok()?;
         metrics.contains("watch_up{watch=\"sessions\"} 1").then_some(())
     });
     known.await;

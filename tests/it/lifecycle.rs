@@ -10,8 +10,6 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use session_api::routes;
 use system_tests::cluster::overlaps;
-use system_tests::gateway::ADMIN;
-use system_tests::http;
 use system_tests::stack::{Stack, condition};
 use system_tests::wait::eventually;
 
@@ -55,13 +53,11 @@ async fn from_apply_to_a_text_that_a_phone_shows() {
     let shown = serde_json::to_string(&session).unwrap();
     assert!(!shown.contains(&phone.number), "no phone number in the resource: {shown}");
 
-    let (_gateway, url) = stack.gateway().await;
+    let gateway = stack.gateway().await;
     let reader = stack.rig().phone().await;
     let body = json!({"sessionId": "toko", "to": reader.number, "text": "hello from the cluster"});
     let sent = eventually("the gateway to route", || async {
-        let request =
-            http::client().post(format!("{url}/api/messages/text")).header("X-API-Key", ADMIN).json(&body);
-        let answer = http::send(request).await;
+        let answer = gateway.post("/api/messages/text", &body).await;
         (answer.status == 200).then_some(answer)
     })
     .await;

@@ -1,15 +1,23 @@
-//! An `api-gateway` process in local mode, called as a web developer calls it.
+//! `api-gateway` processes, called as a web developer calls them: [`Gateway`] in local mode, [`ClusterGateway`] in a cluster.
+//!
+//! Comes in: where WhatsApp or the API server is. Goes out: answers of the public API. They must not be asked in any other way.
 
+use std::ops::Deref;
 use std::path::Path;
 
-use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::http::{self, Answer};
+use crate::http::Answer;
 use crate::process::{Process, program};
 use crate::wait::eventually;
+
+mod cluster;
+mod rest;
+
+pub use self::cluster::{ClusterGateway, KEYS_SECRET};
+pub use self::rest::Rest;
 
 /// The admin's key.
 pub const ADMIN: &str = "test-admin-key";
@@ -24,7 +32,15 @@ pub struct Gateway {
     folder: TempDir,
     whatsapp_url: String,
     process: Process,
-    url: String,
+    rest: Rest,
+}
+
+impl Deref for Gateway {
+    type Target = Rest;
+
+    fn deref(&self) -> &Rest {
+        &self.rest
+    }
 }
 
 impl Gateway {
@@ -36,7 +52,7 @@ impl Gateway {
         let folder = TempDir::new().expect("a folder");
         let mut process = spawn(folder.path(), whatsapp_url);
         let address = process.announced(&folder.path().join("address")).await;
-        Self { folder, whatsapp_url: whatsapp_url.to_owned(), process, url: format!("http://{address}") }
+        Self { folder, whatsapp_url: whatsapp_url.to_owned(), process, rest: Rest::at(&address, ADMIN) }
     }
 
     /// Its process.
@@ -54,37 +70,7 @@ impl Gateway {
         let file = self.folder.path().join("address");
         let _ = std::fs::remove_file(&file);
         self.process = spawn(self.folder.path(), &self.whatsapp_url);
-        self.url = format!("http://{}", self.process.announced(&file).await);
-    }
-
-    /// Base URL, `http://127.0.0.1:<port>`.
-    pub fn url(&self) -> &str {
-        &self.url
-    }
-
-    /// A call with a key; `Value::Null` sends no body.
-    pub async fn call(&self, key: &str, method: Method, path: &str, body: &Value) -> Answer {
-        let request = http::client().request(method, format!("{}{path}", self.url)).header("X-API-Key", key);
-        http::send(if body.is_null() { request } else { request.json(body) }).await
-    }
-
-    /// `GET` as admin.
-    pub async fn get(&self, path: &str) -> Answer {
-        self.call(ADMIN, Method::GET, path, &Value::Null).await
-    }
-
-    /// `POST` as admin.
-    pub async fn post(&self, path: &str, body: &Value) -> Answer {
-        self.call(ADMIN, Method::POST, path, body).await
-    }
-
-    /// Waits until a session has this status.
-    pub async fn session_is(&self, id: &str, status: &str) -> Value {
-        eventually(&format!("session {id} to be {status}"), || async {
-            let answer = self.get(&format!("/api/sessions/{id}")).await;
-            (answer.body["status"] == status).then_some(answer.body)
-        })
-        .await
+        self.rest = Rest::at(&self.process.announced(&file).await, ADMIN);
     }
 
     /// Waits for the session's QR code.

@@ -89,7 +89,7 @@ async fn the_last_known_routes_are_served_while_the_api_server_is_away() {
 
     relay.set(Link::Cut);
     let health =
-        || async { http::json(Method::GET, &format!("{}/health", gateway.url), &Value::Null).await.ok() };
+        || async { http::json(Method::GET, &format!("{}/health", gateway.url()), &Value::Null).await.ok() };
     eventually("the gateway to notice", || async {
         (health().await["knowledge"]["state"] == "stale").then_some(())
     })
