@@ -29,5 +29,6 @@ mod qr_codes;
 mod rollout;
 mod session;
 mod socketio;
+mod toggles;
 mod trouble;
 mod walkthrough;

@@ -22,3 +22,4 @@ pub mod process;
 pub mod rig;
 pub mod stack;
 pub mod wait;
+pub mod witness;
