@@ -166,6 +166,8 @@ impl Stack {
             .env("WAREST_WHATSAPP_URL", self.rig.ws_url())
             .env("WAREST_LISTEN", "127.0.0.1:0")
             .env("WAREST_ADDRESS_FILE", &address)
+            // Nodes here report the end of a pod within moments: a pod that vanished without a word is waited for this long.
+            .env("WAREST_NODE_GRACE_SECONDS", "3")
             .envs(more.iter().copied());
         let mut process = Process::start(command, &self.operator_log());
         let url = format!("http://{}", process.announced(&address).await);
