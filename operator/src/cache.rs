@@ -84,6 +84,16 @@ impl<V> Cache<V> {
         inner.versions.get(scope).copied().unwrap_or(0)
     }
 
+    /// Objects of this scope that the list which is under way has not told so far.
+    pub fn unlisted(&self, scope: &str) -> Vec<(Place, Arc<V>)> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let gone = inner.not_listed(scope).into_iter();
+        gone.filter_map(|place| {
+            inner.objects.get(&place).map(|(object, _)| (place.clone(), Arc::clone(object)))
+        })
+        .collect()
+    }
+
     /// How many objects there are.
     pub fn len(&self) -> usize {
         self.inner.read().unwrap_or_else(PoisonError::into_inner).objects.len()
@@ -162,11 +172,16 @@ impl<V> Inner<V> {
 
     /// Forgets what a list has not told any more.
     fn unlisted(&mut self, scope: &str) -> Vec<SessionKey> {
-        let listed = self.listed.remove(scope).unwrap_or_default();
-        let in_scope = |place: &&Place| scope.is_empty() || place.0 == scope;
-        let gone: Vec<Place> =
-            self.objects.keys().filter(in_scope).filter(|place| !listed.contains(*place)).cloned().collect();
+        let gone = self.not_listed(scope);
+        self.listed.remove(scope);
         gone.iter().flat_map(|place| self.forget(place)).collect()
+    }
+
+    fn not_listed(&self, scope: &str) -> Vec<Place> {
+        let listed = self.listed.get(scope);
+        let in_scope = |place: &&Place| scope.is_empty() || place.0 == scope;
+        let untold = |place: &&Place| !listed.is_some_and(|listed| listed.contains(*place));
+        self.objects.keys().filter(in_scope).filter(untold).cloned().collect()
     }
 
     fn saw(&mut self, scope: &str, object: &impl Resource) {
@@ -176,7 +191,8 @@ impl<V> Inner<V> {
     }
 }
 
-fn place(object: &impl Resource) -> Place {
+/// Where an object is.
+pub fn place(object: &impl Resource) -> Place {
     let meta = object.meta();
     (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default())
 }
@@ -222,6 +238,8 @@ mod tests {
         cache.take("a", &Event::Init);
         cache.take("a", &Event::InitApply(pod("y", 8)));
         assert_eq!(cache.len(), 2, "nothing is forgotten while the list is under way");
+        let unlisted: Vec<_> = cache.unlisted("a").into_iter().map(|(_, pod)| pod.uid.clone()).collect();
+        assert_eq!(unlisted, ["x-5"]);
         assert_eq!(cache.take("a", &Event::InitDone), [key("x")]);
         assert_eq!(cache.len(), 1);
     }

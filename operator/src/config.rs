@@ -44,6 +44,10 @@ pub struct Config {
     /// How long a node has to be away before it counts as lost, seconds.
     #[arg(long, env = "WAREST_NODE_LOSS_SECONDS", default_value_t = 300)]
     pub node_loss_seconds: u32,
+    /// How long a node that fails may still look well, seconds: for so long a pod is waited for that is gone although nobody saw
+    /// it end. More than kube-controller-manager's --node-monitor-grace-period.
+    #[arg(long, env = "WAREST_NODE_GRACE_SECONDS", default_value_t = 60)]
+    pub node_grace_seconds: u32,
     /// Every session is looked at again after this time, seconds (more or less, so that they do not all come at once).
     #[arg(long, env = "WAREST_RESYNC_SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u32).range(10..))]
     pub resync_seconds: u32,
@@ -170,6 +174,11 @@ impl Config {
     /// How long a node has to be away before it counts as lost.
     pub fn node_loss(&self) -> Duration {
         Duration::from_secs(self.node_loss_seconds.into())
+    }
+
+    /// How long a node that fails may still look well.
+    pub fn node_grace(&self) -> Duration {
+        Duration::from_secs(self.node_grace_seconds.into())
     }
 
     /// After how long every session is looked at again.

@@ -16,6 +16,7 @@ use crate::validate::Invalid;
 
 mod children;
 mod pod;
+mod proof;
 pub mod recovery;
 mod session;
 mod storage;
@@ -31,6 +32,8 @@ pub use storage::{Loss, Storage};
 pub struct Rules {
     /// How long a node has to be away before it counts as lost.
     pub node_loss: SignedDuration,
+    /// How long a node that fails may still look well to the API server.
+    pub node_grace: SignedDuration,
 }
 
 /// One write. Names and contents come from [`Desired`]; what is named here is the one object that it may touch.
@@ -189,12 +192,12 @@ fn has_finalizer(seen: &Observed) -> bool {
     finalizers.is_some_and(|all| all.iter().any(|one| one == names::UNLINK_FINALIZER))
 }
 
-/// The node whose state has to be known before anything is decided: that of a pod that says nothing any more, or of the
-/// last pod when there is none.
+/// The node whose state has to be known before anything is decided: that of a pod that says nothing any more, or of one
+/// that is gone and was not seen to end.
 pub fn node_to_look_at(seen: &Observed) -> Option<&str> {
     let Some(pod) = seen.own_pod() else {
-        let last = seen.status()?.pod.as_ref()?;
-        return last.node.as_deref().filter(|_| seen.own_pods().next().is_none());
+        let departed = seen.departed.as_ref().filter(|_| seen.own_pods().next().is_none())?;
+        return departed.node.as_deref();
     };
     let overdue = pod.deleting.is_some_and(|deleting| deleting.deadline <= seen.now);
     let silent = !pod.has_ended() && pod.has_run() && !pod.is_ready() && seen.said().is_none();

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use crds::conditions::reason;
 use crds::{WhatsAppSession, names};
-use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolumeClaim, Secret};
+use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolumeClaim, Pod, Secret};
 use k8s_openapi::api::events::v1::Event;
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use k8s_openapi::jiff::SignedDuration;
 use kube::Api;
 use kube::api::ListParams;
 use session_api::SessionState;
@@ -18,8 +18,11 @@ use crate::build::claim;
 use crate::call::{CallError, call, maybe};
 use crate::context::Context;
 use crate::decide::node_to_look_at;
+use crate::departures::whole_second;
 use crate::index::{account, volume};
-use crate::observe::{Answer, ClaimPhase, ClaimSeen, NodeSeen, Observed, PodSeen, SessionKey, Turn, Warning};
+use crate::observe::{
+    Answer, ClaimPhase, ClaimSeen, Departed, NodeSeen, Observed, PodSeen, SessionKey, Turn, Warning,
+};
 use crate::secrets::{self, References};
 
 /// What has not come up after this time is asked about.
@@ -55,6 +58,9 @@ pub async fn dereference(
         let claim = maybe(api.get(&existing.name)).await.map_err(looking_at("the existing claim"))?;
         seen.claim = claim.as_ref().map(ClaimSeen::of);
     }
+    if seen.departed.is_some() && seen.pods.is_empty() && look_for_pod(context, key, &mut seen).await? {
+        listen(context, key, &mut seen);
+    }
     if let Some(node) = node_to_look_at(&seen) {
         seen.node = look_at_node(context, node).await?;
     }
@@ -72,7 +78,6 @@ pub async fn dereference(
 
 fn from_caches(context: &Context, key: &SessionKey, session: Arc<WhatsAppSession>) -> Observed {
     let world = &context.world;
-    let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or(Timestamp::UNIX_EPOCH);
     let (same_volume, same_account) = {
         let index = world.index();
         let older = |shared: &_| index.older(shared, key);
@@ -88,6 +93,7 @@ fn from_caches(context: &Context, key: &SessionKey, session: Arc<WhatsAppSession
         pods: world.pods.of_session(key).into_iter().map(|pod| (*pod).clone()).collect(),
         session,
         namespace_terminating: false,
+        departed: None,
         node: NodeSeen::Unknown,
         heard: None,
         same_volume,
@@ -95,15 +101,47 @@ fn from_caches(context: &Context, key: &SessionKey, session: Arc<WhatsAppSession
         code_asked: false,
         warnings: Vec::new(),
         turn: Turn::Later(String::new()),
-        now,
+        now: whole_second(),
     };
-    if seen.same_volume.is_none() && seen.own_pods().next().is_none() {
-        let place = claim::place(&key.name, &seen.session.spec);
-        let pods = world.pods.find(&key.namespace, |pod| holds(pod, &place, &seen));
-        seen.same_volume = pods.first().map(|pod| holder(key, pod));
+    if seen.own_pods().next().is_none() {
+        let volume = claim::place(&key.name, &seen.session.spec);
+        if seen.same_volume.is_none() {
+            let pods = world.pods.find(&key.namespace, |pod| holds(pod, &volume, &seen));
+            seen.same_volume = pods.first().map(|pod| holder(key, pod));
+        }
+        seen.departed = departed(context, key, &seen, &volume);
     }
     listen(context, key, &mut seen);
     seen
+}
+
+/// The pod that was there last, unless it was seen to end.
+fn departed(
+    context: &Context,
+    key: &SessionKey,
+    seen: &Observed,
+    volume: &(String, String),
+) -> Option<Departed> {
+    let place = (key.namespace.clone(), key.name.clone());
+    if let Some(told) = seen.status().and_then(|status| status.pod.as_ref()) {
+        context.world.departures.missing(place.clone(), told);
+    }
+    context.world.departures.may_run(&place, volume)
+}
+
+/// The watch does not show a pod without our labels: one that seems to be gone may be there all the same.
+async fn look_for_pod(
+    context: &Context,
+    key: &SessionKey,
+    seen: &mut Observed,
+) -> Result<bool, DereferenceError> {
+    let api: Api<Pod> = Api::namespaced(context.world.client.clone(), &key.namespace);
+    let pod = maybe(api.get(&key.name)).await.map_err(looking_at("the pod"))?;
+    let Some(pod) = pod else { return Ok(false) };
+    context.world.departures.is_there(&(key.namespace.clone(), key.name.clone()));
+    seen.pods.push(PodSeen::of(&pod));
+    seen.departed = None;
+    Ok(true)
 }
 
 /// Whether a pod of another session writes to this place: one whose resource is gone, or is not looked after any more. A pod

@@ -18,7 +18,8 @@ use crate::validate::validate;
 /// The key of all tests.
 pub(crate) const KEY: TokenKey = [7; 32];
 /// The rules of all tests.
-pub(crate) const RULES: Rules = Rules { node_loss: SignedDuration::from_secs(300) };
+pub(crate) const RULES: Rules =
+    Rules { node_loss: SignedDuration::from_secs(300), node_grace: SignedDuration::from_secs(60) };
 
 /// The present of all tests.
 pub(crate) fn now() -> Timestamp {
@@ -54,6 +55,7 @@ pub(crate) fn seen(spec: &str, status: &str) -> Observed {
         secret: None,
         network_policy: None,
         pods: Vec::new(),
+        departed: None,
         node: NodeSeen::Unknown,
         heard: None,
         same_volume: None,

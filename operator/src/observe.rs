@@ -13,12 +13,14 @@ use session_api::SessionStatus;
 
 mod claim;
 mod content;
+mod departed;
 mod node;
 mod pod;
 
 pub use claim::{ClaimPhase, ClaimSeen, RESET_TOKEN};
 pub(crate) use content::hash;
 pub use content::{ContentSeen, network_policy_content, secret_content};
+pub use departed::{Departed, Lasting};
 pub use node::NodeSeen;
 pub use pod::{Container, Deleting, Exit, Phase, PodSeen};
 
@@ -128,6 +130,8 @@ pub struct Observed {
     pub network_policy: Option<ContentSeen>,
     /// The pod of the session's name, whoever made it, and all pods that this session's UID owns.
     pub pods: Vec<PodSeen>,
+    /// A pod that is gone though nobody saw its process end, when the session has none.
+    pub departed: Option<Departed>,
     /// The node of the pod, or of the last one when there is none, as far as it had to be looked at.
     pub node: NodeSeen,
     /// What was heard from the pod that exists now.

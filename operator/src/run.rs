@@ -137,7 +137,10 @@ async fn serve(config: Config) -> Result<(), RunError> {
     };
     let context = Arc::new(Context {
         key,
-        rules: Rules { node_loss: config.node_loss().try_into().unwrap_or_default() },
+        rules: Rules {
+            node_loss: config.node_loss().try_into().unwrap_or_default(),
+            node_grace: config.node_grace().try_into().unwrap_or_default(),
+        },
         resync: config.resync(),
         events: Events::new(client, &namespace),
         memory: Memory::default(),

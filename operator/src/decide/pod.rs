@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use crds::spec::{OnNodeLoss, OperatingMode, UpdateStrategy};
+use crds::spec::{OperatingMode, UpdateStrategy};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use session_api::SessionState;
 
 use super::recovery::{self, later};
-use super::{Decision, Drift, Ending, Rules, Step, Storage, until};
+use super::{Decision, Drift, Ending, Rules, Step, Storage, proof, until};
 use crate::build::Desired;
 use crate::observe::{NodeSeen, Observed, Turn};
 
@@ -36,6 +36,15 @@ pub enum Standing {
         /// The pod is gone from the API server all the same.
         gone: bool,
     },
+    /// It is gone, nobody saw its process end, and its node is well as far as is known.
+    Vanished {
+        /// The node, if known.
+        node: Option<String>,
+        /// Since when it is gone.
+        since: Timestamp,
+        /// How long after that it counts as ended.
+        wait: SignedDuration,
+    },
     /// It has ended.
     Ended,
     /// It is there.
@@ -53,6 +62,13 @@ pub enum Absence {
     Suspended,
     /// Something else stands in the way (the volume, the spec, the namespace).
     Blocked,
+}
+
+impl Standing {
+    /// Whether a process may run that no pod stands for any more.
+    pub(super) const fn may_run_unseen(&self) -> bool {
+        matches!(self, Self::NodeLost { .. } | Self::Vanished { .. })
+    }
 }
 
 /// Judges the pod.
@@ -81,8 +97,8 @@ pub(super) fn judge(seen: &Observed, valid: bool, storage: &Storage, rules: &Rul
 }
 
 fn absent(seen: &Observed, valid: bool, storage: &Storage, rules: &Rules) -> Standing {
-    if let Some(lost) = unproven(seen, rules) {
-        return lost;
+    if let Some(unproven) = proof::lacking(seen, rules) {
+        return unproven;
     }
     let retry =
         seen.status().and_then(|status| status.recovery.as_ref()?.retry_after.as_ref()).map(|time| time.0);
@@ -96,20 +112,6 @@ fn absent(seen: &Observed, valid: bool, storage: &Storage, rules: &Rules) -> Sta
             _ => Absence::Due,
         },
     })
-}
-
-/// The last pod is gone from the API server, but its node does not answer: its process may still run there. The node
-/// gone or declared out of service is proof of its end; so is the word of the resource that lost nodes do not come back.
-fn unproven(seen: &Observed, rules: &Rules) -> Option<Standing> {
-    let node = seen.status()?.pod.as_ref()?.node.clone()?;
-    let NodeSeen::NotReady { since } = seen.node else { return None };
-    let lost = Standing::NodeLost { node, since: Some(since), gone: true };
-    (!is_given_up(seen, since, rules)).then_some(lost)
-}
-
-fn is_given_up(seen: &Observed, since: Timestamp, rules: &Rules) -> bool {
-    let recreate = seen.session.spec.on_node_loss == OnNodeLoss::Recreate;
-    recreate && seen.now.duration_since(since) >= rules.node_loss
 }
 
 const fn lost_since(node: NodeSeen) -> Option<Timestamp> {
@@ -136,7 +138,7 @@ pub(super) fn step(seen: &Observed, so_far: &Decision, rules: &Rules) -> Option<
         Standing::NodeLost { gone: false, since, .. } => {
             let pod = seen.own_pod()?;
             let since = since.or_else(|| told_since(seen));
-            if since.is_some_and(|since| is_given_up(seen, since, rules)) {
+            if since.is_some_and(|since| proof::is_given_up(seen, since, rules)) {
                 return Some(Step::ForceDeletePod { uid: pod.uid.clone(), version: pod.version.clone() });
             }
             let wanted = pod.deleting.is_none().then(|| present(seen, so_far)).flatten();
@@ -148,6 +150,7 @@ pub(super) fn step(seen: &Observed, so_far: &Decision, rules: &Rules) -> Option<
         | Standing::Multiple(_)
         | Standing::Absent(_)
         | Standing::Terminating
+        | Standing::Vanished { .. }
         | Standing::NodeLost { .. } => None,
     }
 }
@@ -212,6 +215,9 @@ pub(super) fn again(seen: &Observed, standing: &Standing, rules: &Rules) -> Opti
                 deadline.and_then(|deadline| until(seen.now, later(deadline, SignedDuration::from_secs(1))));
             Some(overdue.unwrap_or(SOON))
         }
+        Standing::Vanished { .. } => Some(proof::left(seen, rules).map_or(SOON, |left| left.min(SOON))),
+        // Nobody tells of a pod without our labels.
+        Standing::NameConflict { .. } if seen.pods.iter().any(|pod| !pod.labelled) => Some(SOON),
         Standing::NameConflict { .. } | Standing::Multiple(_) => Some(Duration::from_mins(1)),
         Standing::Present => {
             let remembered = seen.status().is_some_and(|status| status.recovery.is_some());

@@ -130,7 +130,7 @@ fn is_older(seen: &Observed) -> bool {
 /// What is to be done about the claim before the pod is thought of.
 pub(super) fn steps(seen: &Observed, storage: &Storage, pod: &Standing) -> Option<Step> {
     match (storage, &seen.claim) {
-        (Storage::Resetting, _) if !seen.pods.is_empty() || matches!(pod, Standing::NodeLost { .. }) => None,
+        (Storage::Resetting, _) if !seen.pods.is_empty() || pod.may_run_unseen() => None,
         (Storage::Missing | Storage::Resetting, None) => Some(Step::CreateClaim),
         (Storage::Resetting, Some(claim)) => {
             let old = !claim.deleting && !is_fresh(seen, claim);

@@ -1,4 +1,4 @@
-//! The invariants over every combination of what can be seen, and the single decisions.
+//! The single decisions, by what they are about; and the invariants over every combination of what can be seen.
 
 use std::sync::Arc;
 
@@ -13,6 +13,8 @@ use crate::observe::{
 };
 
 mod every_state;
+mod proof;
+mod storage;
 
 fn decided(seen: &Observed) -> Decision {
     let desired = desired(seen);
@@ -124,7 +126,7 @@ fn waits_between_pods_double_up_to_five_minutes_and_start_anew_after_ten_good_on
 #[test]
 fn a_crash_loop_is_left_to_the_kubelet() {
     let mut seen = seen("{}", PAIRED);
-    let exit = Exit { code: 1, reason: "Error".to_owned() };
+    let exit = Exit { code: 1, reason: "Error".to_owned(), finished: None };
     seen.pods = vec![PodSeen {
         container: Container::Waiting { reason: "CrashLoopBackOff".to_owned(), message: String::new() },
         last_exit: Some(exit),
@@ -143,150 +145,6 @@ fn suspension_ends_the_pod_and_resumption_makes_one() {
     assert_eq!(decided(&seen).pod, Standing::Terminating);
     seen.pods.clear();
     assert_eq!(decided(&seen).pod, Standing::Absent(Absence::Suspended));
-}
-
-#[test]
-fn a_lost_node_is_waited_for_until_the_session_says_otherwise() {
-    let lost = |spec: &str, since: i64| {
-        let mut seen = seen(spec, PAIRED);
-        let deleting = Some(Deleting { deadline: ago(10), grace: 30 });
-        seen.pods = vec![PodSeen { deleting, ready: Some((false, ago(100))), ..pod(&seen) }];
-        seen.node = NodeSeen::NotReady { since: ago(since) };
-        seen
-    };
-    let recreate = r#"{"onNodeLoss":"Recreate"}"#;
-    let patient = decided(&lost("{}", 4_000));
-    assert!(matches!(patient.pod, Standing::NodeLost { gone: false, .. }), "{patient:?}");
-    assert_eq!(patient.steps, []);
-    assert_eq!(steps(&lost(recreate, 299)), []);
-    let forgotten = vec![Step::ForceDeletePod { uid: "p-1".to_owned(), version: "1".to_owned() }];
-    assert_eq!(steps(&lost(recreate, 300)), forgotten);
-}
-
-#[test]
-fn a_pod_gone_from_a_silent_node_is_not_replaced_without_proof() {
-    let vanished = |spec: &str, node: NodeSeen| {
-        let mut seen = seen(spec, PAIRED);
-        seen.node = node;
-        steps(&seen)
-    };
-    let silent = NodeSeen::NotReady { since: ago(600) };
-    assert_eq!(node_to_look_at(&seen("{}", PAIRED)), Some("n"));
-    assert_eq!(vanished("{}", silent), []);
-    assert_eq!(vanished(r#"{"onNodeLoss":"Recreate"}"#, silent), [Step::CreatePod]);
-    for proof in [NodeSeen::Ready, NodeSeen::Gone, NodeSeen::OutOfService] {
-        assert_eq!(vanished("{}", proof), [Step::CreatePod], "{proof:?}");
-    }
-}
-
-#[test]
-fn a_volume_that_was_linked_on_is_never_replaced_in_silence() {
-    let judged = |claim: Option<ClaimSeen>| {
-        let mut seen = seen("{}", PAIRED);
-        seen.claim = claim;
-        (steps(&seen), decided(&seen).storage)
-    };
-    assert_eq!(judged(None), (vec![], Storage::Lost(Loss::Gone)));
-    let another = ClaimSeen { uid: "c-2".to_owned(), ..claim() };
-    assert_eq!(judged(Some(another)), (vec![], Storage::Lost(Loss::Another)));
-    let unbound = ClaimSeen { phase: ClaimPhase::Lost, ..claim() };
-    assert_eq!(judged(Some(unbound)), (vec![], Storage::Lost(Loss::Unbound)));
-    assert_eq!(judged(Some(ClaimSeen { deleting: true, ..claim() })), (vec![], Storage::Terminating));
-}
-
-#[test]
-fn an_older_store_is_told_and_the_pod_left_alone() {
-    let mut seen =
-        running("{}", &PAIRED.replace(r#""writerEpoch":4"#, r#""writerEpoch":9"#), SessionState::Open);
-    assert_eq!(decided(&seen).storage, Storage::Lost(Loss::Older));
-    assert_eq!(steps(&seen), []);
-    seen.heard = None;
-    assert_eq!(decided(&seen).storage, Storage::Ready);
-}
-
-#[test]
-fn a_reset_goes_step_by_step() {
-    let spec = r#"{"volumeResetToken":"t"}"#;
-    let mut seen = running(spec, PAIRED, SessionState::Open);
-    seen.node = NodeSeen::Ready;
-    assert_eq!(steps(&seen), deletes("p-1", Ending::VolumeReset));
-    seen.pods[0].deleting = Some(Deleting { deadline: ago(-30), grace: 30 });
-    assert_eq!(steps(&seen), [], "not before the pod is gone");
-    (seen.pods, seen.heard) = (Vec::new(), None);
-    assert_eq!(steps(&seen), [Step::DeleteClaim { uid: "c-1".to_owned() }]);
-    seen.claim = Some(ClaimSeen { deleting: true, ..claim() });
-    assert_eq!(steps(&seen), []);
-    seen.claim = None;
-    assert_eq!(steps(&seen), [Step::CreateClaim]);
-    seen.claim = Some(ClaimSeen { uid: "c-2".to_owned(), reset_token: Some("t".to_owned()), ..claim() });
-    assert_eq!(steps(&seen), [], "not before the status says so");
-    let done =
-        r#"{"conditions":[],"storage":{"claimName":"toko-session","claimUid":"c-2","resetToken":"t"}}"#;
-    annotated(&mut seen, |session| session.status = serde_json::from_str(done).unwrap());
-    assert_eq!(steps(&seen), [Step::CreatePod]);
-}
-
-#[test]
-fn the_first_reset_token_of_a_session_throws_nothing_away() {
-    let spec = r#"{"volumeResetToken":"t"}"#;
-    assert_eq!(steps(&seen(spec, "")), [Step::CreatePod]);
-}
-
-#[test]
-fn a_retained_volume_is_taken_up_and_anothers_is_not() {
-    let with = |claim: ClaimSeen| {
-        let mut seen = seen("{}", "");
-        seen.claim = Some(claim);
-        decided(&seen)
-    };
-    let retained = with(ClaimSeen { session_uid: Some("former".to_owned()), ..claim() });
-    let take = Step::TakeClaim { uid: "c-1".to_owned(), version: "1".to_owned() };
-    assert_eq!(retained.steps, [take, Step::CreatePod]);
-    for foreign in [
-        ClaimSeen { session: None, session_uid: None, ..claim() },
-        ClaimSeen { session: Some("other".to_owned()), ..claim() },
-        ClaimSeen {
-            owner: Some(Owner {
-                kind: "WhatsAppSession".to_owned(),
-                name: "toko".to_owned(),
-                uid: "former".to_owned(),
-            }),
-            ..claim()
-        },
-    ] {
-        let decision = with(foreign);
-        assert!(matches!(decision.storage, Storage::NameConflict(_)), "{decision:?}");
-        assert_eq!(decision.steps, []);
-    }
-}
-
-#[test]
-fn the_claim_is_owned_as_its_policy_says_and_grows_when_asked() {
-    let take = Step::TakeClaim { uid: "c-1".to_owned(), version: "1".to_owned() };
-    assert_eq!(
-        steps(&running(r#"{"retentionPolicy":"Delete"}"#, PAIRED, SessionState::Open)),
-        vec![take.clone()]
-    );
-    let mut owned = running("{}", PAIRED, SessionState::Open);
-    owned.claim.as_mut().unwrap().owner = owned.pods[0].owner.clone();
-    assert_eq!(steps(&owned), [take]);
-    let larger = running(r#"{"storage":{"size":"2Gi"}}"#, PAIRED, SessionState::Open);
-    assert_eq!(steps(&larger), [Step::GrowClaim { uid: "c-1".to_owned() }]);
-}
-
-#[test]
-fn existing_claims_are_neither_made_nor_touched() {
-    let spec = r#"{"storage":{"existingClaim":{"name":"mine"},"size":"9Gi"}}"#;
-    let mut seen = seen(spec, "");
-    seen.claim = None;
-    assert_eq!(decided(&seen).storage, Storage::NotFound);
-    assert_eq!(steps(&seen), []);
-    assert_eq!(decided(&seen).again, Some(Duration::from_secs(15)), "nobody tells that it has come");
-    seen.claim = Some(ClaimSeen { session: None, session_uid: None, ..claim() });
-    assert_eq!(steps(&seen), [Step::CreatePod]);
-    seen.same_volume = Some(SessionKey { namespace: "shop".to_owned(), name: "older".to_owned() });
-    assert_eq!(steps(&seen), []);
-    assert_eq!(decided(&seen).again, Some(Duration::from_secs(15)));
 }
 
 #[test]
@@ -362,17 +220,4 @@ fn an_invalid_spec_starts_nothing_and_stops_nothing() {
     assert_eq!(undecided(&running("{}", PAIRED, SessionState::Open)), []);
     let suspended = running(r#"{"operatingMode":"Suspended"}"#, PAIRED, SessionState::Open);
     assert_eq!(undecided(&suspended), deletes("p-1", Ending::Suspended));
-}
-
-#[test]
-fn only_a_pod_that_says_nothing_has_its_node_looked_at() {
-    assert_eq!(node_to_look_at(&running("{}", PAIRED, SessionState::Open)), None);
-    let mut silent = running("{}", PAIRED, SessionState::Open);
-    silent.pods[0].ready = Some((false, ago(50)));
-    assert_eq!(node_to_look_at(&silent), None, "it speaks");
-    silent.heard = Some(Answer::Silent("x".to_owned()));
-    assert_eq!(node_to_look_at(&silent), Some("n"));
-    silent.heard = Some(said(&silent, SessionState::Open));
-    silent.pods[0].deleting = Some(Deleting { deadline: ago(1), grace: 30 });
-    assert_eq!(node_to_look_at(&silent), Some("n"));
 }

@@ -2,7 +2,7 @@
 
 use crds::names;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod, PodCondition, PodSpec, PodStatus};
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::{Owner, content};
 use crate::build::pod::DATA_VOLUME;
@@ -104,6 +104,8 @@ pub struct Exit {
     pub code: i32,
     /// `Error`, `OOMKilled`, `Completed`, …
     pub reason: String,
+    /// When, by the node's clock.
+    pub finished: Option<Timestamp>,
 }
 
 impl PodSeen {
@@ -161,11 +163,27 @@ impl PodSeen {
         matches!(self.phase, Phase::Succeeded | Phase::Failed)
     }
 
+    /// Whether its kubelet has said that nothing of it runs, or will again: it has ended for good, or after it was deleted (as
+    /// kubelets before Kubernetes 1.27 tell it). A container that had ended before that may have been started again.
+    pub fn is_known_to_have_ended(&self) -> bool {
+        let (Container::Terminated(exit), Some(deleting)) = (&self.container, self.deleting) else {
+            return self.has_ended();
+        };
+        self.has_ended() || exit.finished.is_some_and(|finished| finished >= deleting.asked())
+    }
+
     /// Whether its container has ever run.
     pub const fn has_run(&self) -> bool {
         self.restarts > 0
             || self.last_exit.is_some()
             || matches!(self.container, Container::Running { .. } | Container::Terminated(_))
+    }
+}
+
+impl Deleting {
+    /// When it was asked for. A shorter grace period moves the deadline along with it.
+    fn asked(self) -> Timestamp {
+        self.deadline.checked_sub(SignedDuration::from_secs(self.grace)).unwrap_or(self.deadline)
     }
 }
 
@@ -228,5 +246,9 @@ fn last_exit(status: &PodStatus) -> Option<Exit> {
 
 fn exit(state: &ContainerState) -> Option<Exit> {
     let ended = state.terminated.as_ref()?;
-    Some(Exit { code: ended.exit_code, reason: ended.reason.clone().unwrap_or_default() })
+    Some(Exit {
+        code: ended.exit_code,
+        reason: ended.reason.clone().unwrap_or_default(),
+        finished: ended.finished_at.as_ref().map(|time| time.0),
+    })
 }

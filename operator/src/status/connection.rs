@@ -55,6 +55,7 @@ fn unheard(standing: &Standing) -> Finding {
         Standing::NameConflict { .. }
         | Standing::Multiple(_)
         | Standing::NodeLost { .. }
+        | Standing::Vanished { .. }
         | Standing::Present => Finding::unknown(reason::UNKNOWN, "The session has not been heard yet."),
     }
 }

@@ -62,9 +62,10 @@ fn pod(facts: &Facts<'_>, before: Option<PodStatus>) -> Option<PodStatus> {
     let seen = facts.seen;
     match &facts.decision.pod {
         // What is known of the last pod is kept until its end is proven.
-        Standing::NodeLost { gone: true, .. } | Standing::NameConflict { .. } | Standing::Multiple(_) => {
-            before
-        }
+        Standing::NodeLost { gone: true, .. }
+        | Standing::Vanished { .. }
+        | Standing::NameConflict { .. }
+        | Standing::Multiple(_) => before,
         Standing::Absent(_) | Standing::Ended => None,
         Standing::Terminating | Standing::NodeLost { .. } | Standing::Present => {
             seen.own_pod().map(|pod| PodStatus {

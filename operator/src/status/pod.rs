@@ -3,6 +3,7 @@
 use crds::conditions::reason;
 use crds::names;
 use crds::spec::OperatingMode;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::{Facts, Finding};
 use crate::decide::{Absence, Drift, Obstacle, Standing, Step, recovery};
@@ -60,6 +61,7 @@ pub(super) fn find(facts: &Facts<'_>) -> Finding {
                 ),
             )
         }
+        Standing::Vanished { node, since, wait } => vanished(node.as_deref(), *since, *wait),
         Standing::Ended => ended(seen),
         Standing::Present => {
             seen.own_pod().map_or_else(|| absent(seen, &Absence::Due), |pod| present(facts, pod))
@@ -90,6 +92,17 @@ fn conflict(name: &str, whose: &str, ending: bool) -> Finding {
         )
     };
     Finding::no(reason::POD_NAME_CONFLICT, words)
+}
+
+fn vanished(node: Option<&str>, since: Timestamp, wait: SignedDuration) -> Finding {
+    let node = node.map_or_else(|| "its node".to_owned(), |node| format!("node {node}"));
+    let wait = wait.as_secs();
+    Finding::no(
+        reason::POD_TERMINATING,
+        format!(
+            "The pod is gone from the API server since {since}, but nobody saw its process end: it was deleted by force, or the operator was away. It may still run if {node} has failed and that is not known yet, and a second one could damage the credentials. The next pod is made {wait} s after that, if the node still answers."
+        ),
+    )
 }
 
 fn in_the_way(facts: &Facts<'_>) -> Finding {

@@ -2,7 +2,10 @@
 
 use crds::spec::{OnNodeLoss, OperatingMode};
 
+use k8s_openapi::jiff::SignedDuration;
+
 use super::*;
+use crate::observe::{Departed, Lasting};
 
 const MODES: [&str; 3] = [r#""Running""#, r#""Suspended""#, r#""Running","onNodeLoss":"Recreate""#];
 
@@ -77,6 +80,15 @@ fn frames() -> Vec<fn(&mut Observed)> {
     ]
 }
 
+/// The pods that there are; or none, and how long the last one has been gone unseen.
+fn presences(seen: &Observed) -> Vec<(Vec<PodSeen>, Option<Departed>)> {
+    let gone = [5, 100].map(|lasted| {
+        let noticed = Lasting { since: ago(lasted), lasted: SignedDuration::from_secs(lasted) };
+        (Vec::new(), Some(Departed { node: Some("n".to_owned()), noticed }))
+    });
+    pods(seen).into_iter().map(|pods| (pods, None)).chain(gone).collect()
+}
+
 fn every_state(check: impl Fn(&Observed, &Desired)) -> usize {
     let mut count = 0;
     for (mode, status, token) in MODES.iter().flat_map(|mode| {
@@ -86,14 +98,19 @@ fn every_state(check: impl Fn(&Observed, &Desired)) -> usize {
     }) {
         let base = seen(&format!(r#"{{"operatingMode":{mode}{token}}}"#), &status);
         let desired = desired(&base);
-        for (pods, claim) in
-            pods(&base).iter().flat_map(|pods| claims().into_iter().map(move |claim| (pods, claim)))
+        for ((pods, departed), claim) in
+            presences(&base).iter().flat_map(|there| claims().into_iter().map(move |claim| (there, claim)))
         {
             for (node, frame) in
                 NODES.iter().flat_map(|node| frames().into_iter().map(move |frame| (node, frame)))
             {
-                let mut seen =
-                    Observed { pods: pods.clone(), claim: claim.clone(), node: node(), ..base.clone() };
+                let mut seen = Observed {
+                    pods: pods.clone(),
+                    departed: departed.clone(),
+                    claim: claim.clone(),
+                    node: node(),
+                    ..base.clone()
+                };
                 frame(&mut seen);
                 check(&seen, &desired);
                 count += 1;
@@ -101,6 +118,17 @@ fn every_state(check: impl Fn(&Observed, &Desired)) -> usize {
         }
     }
     count
+}
+
+/// Whether the process of a pod that is gone has ended, or is said to have.
+fn is_over(departed: &Departed, seen: &Observed) -> bool {
+    match seen.node {
+        NodeSeen::Gone | NodeSeen::OutOfService => true,
+        NodeSeen::NotReady { since } => {
+            seen.session.spec.on_node_loss == OnNodeLoss::Recreate && since == ago(400)
+        }
+        NodeSeen::Ready | NodeSeen::Unknown => departed.noticed.lasted >= RULES.node_grace,
+    }
 }
 
 fn creates(decision: &Decision) -> usize {
@@ -122,11 +150,7 @@ fn no_pod_is_made_beside_another_or_without_its_volume() {
         if seen.was_paired() {
             assert_eq!(seen.claim.as_ref().map(|claim| claim.uid.as_str()), Some("c-1"), "{seen:#?}");
         }
-        let silent = matches!(seen.node, NodeSeen::NotReady { .. });
-        let last = seen.status().is_some_and(|status| status.pod.is_some());
-        let given_up = seen.session.spec.on_node_loss == OnNodeLoss::Recreate
-            && seen.node == NodeSeen::NotReady { since: ago(400) };
-        assert!(!(silent && last) || given_up, "{seen:#?}");
+        assert!(seen.departed.as_ref().is_none_or(|departed| is_over(departed, seen)), "{seen:#?}");
         let deletes = |step: &Step| {
             matches!(step, Step::DeletePod { .. } | Step::ForceDeletePod { .. } | Step::DeleteClaim { .. })
         };
@@ -159,6 +183,10 @@ fn nothing_is_deleted_but_the_one_own_pod_and_a_volume_to_be_reset() {
                     );
                     assert!(claim.session.as_deref() == Some("toko") && claim.owner.is_none(), "{seen:#?}");
                     assert!(seen.status().is_some(), "{seen:#?}");
+                    assert!(
+                        seen.departed.as_ref().is_none_or(|departed| is_over(departed, seen)),
+                        "{seen:#?}"
+                    );
                 }
                 _ => {}
             }

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::container::Container;
 use super::inner::Inner;
 use super::sources::{Failure, call};
-use super::status::{Place, State, View, patch, restart_policy, restarts};
+use super::status::{Place, State, View, last_patch, patch, restart_policy, restarts};
 
 /// Between two attempts to reach the API.
 const RETRY: Duration = Duration::from_millis(300);
@@ -41,6 +41,8 @@ struct Task {
     changes: mpsc::UnboundedReceiver<(usize, View)>,
     containers: JoinSet<()>,
     unreported: bool,
+    /// Nothing of it runs, nor will again.
+    over: bool,
 }
 
 /// Runs a pod until it is gone from the node.
@@ -55,6 +57,7 @@ pub(super) async fn run(node: Arc<Inner>, mut desired: watch::Receiver<Desired>)
         stop: watch::Sender::new(None),
         containers: JoinSet::new(),
         unreported: !over,
+        over,
         node,
         desired,
         place,
@@ -150,6 +153,7 @@ impl Task {
             return true;
         }
         let pod = Arc::clone(&self.pods.borrow());
+        let patch = if self.over { last_patch } else { patch };
         let patch = Patch::Strategic(patch(&pod, &self.views, self.place, Timestamp::now()));
         let (api, name) = (self.api(), pod.name_any());
         match call(api.patch_status(&name, &PatchParams::default(), &patch)).await {
@@ -165,6 +169,11 @@ impl Task {
     /// Tells the end of all containers, then removes the pod from the API.
     async fn leave(&mut self) {
         let pod = Arc::clone(&self.pods.borrow());
+        if !self.over {
+            let now = Timestamp::now();
+            self.views = self.views.drain(..).map(|view| view.over(now)).collect();
+            (self.over, self.unreported) = (true, true);
+        }
         let preconditions = Preconditions { uid: pod.uid(), resource_version: None };
         let now = DeleteParams {
             grace_period_seconds: Some(0),

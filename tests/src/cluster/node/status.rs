@@ -54,6 +54,18 @@ impl View {
     }
 }
 
+impl View {
+    /// When the pod is over: what has not ended counts as ended, as kubelets have it.
+    pub(super) fn over(self, now: Timestamp) -> Self {
+        if matches!(self.state, State::Ended(_)) {
+            return self;
+        }
+        let message = "The container could not be located when the pod was terminated".to_owned();
+        let ended = Ended { code: 137, reason: "ContainerStatusUnknown", message, since: now, at: now };
+        Self { state: State::Ended(ended), ready: false, started: false, ..self }
+    }
+}
+
 /// Where the pod runs.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place {
@@ -93,7 +105,16 @@ pub(super) fn phase(policy: &str, views: &[View]) -> &'static str {
 
 /// The patch of the pod's status; the UID makes it apply to this pod alone.
 pub(super) fn patch(pod: &Pod, views: &[View], place: Place, now: Timestamp) -> Value {
-    let phase = phase(restart_policy(pod), views);
+    patch_by(restart_policy(pod), pod, views, place, now)
+}
+
+/// The last one, of a deleted pod whose containers are all over: whatever its policy, nothing starts again (since Kubernetes 1.27).
+pub(super) fn last_patch(pod: &Pod, views: &[View], place: Place, now: Timestamp) -> Value {
+    patch_by("Never", pod, views, place, now)
+}
+
+fn patch_by(policy: &str, pod: &Pod, views: &[View], place: Place, now: Timestamp) -> Value {
+    let phase = phase(policy, views);
     let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
     let statuses: Vec<Value> = containers
         .zip(views)

@@ -49,6 +49,16 @@ fn the_phase_follows_the_containers_and_the_policy() {
 }
 
 #[test]
+fn a_deleted_pod_ends_in_a_phase_that_stays() {
+    let over =
+        |view: View| last_patch(&pod(&json!({})), &[view.over(at(9))], place(), at(9))["status"].clone();
+    assert_eq!(over(view(State::Ended(ended_with(0))))["phase"], "Succeeded");
+    let never_ran = over(view(State::Waiting { reason: "ImagePullBackOff", message: String::new() }));
+    assert_eq!(never_ran["phase"], "Failed");
+    assert_eq!(never_ran["containerStatuses"][0]["state"]["terminated"]["reason"], "ContainerStatusUnknown");
+}
+
+#[test]
 fn a_condition_keeps_its_time_while_its_status_stays() {
     let ready = json!({"conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}]});
     let running = View { ready: true, started: true, ..view(State::Running { since: at(1) }) };

@@ -1,0 +1,89 @@
+//! What is decided when nobody knows whether a process still runs.
+
+use k8s_openapi::jiff::SignedDuration;
+
+use super::*;
+use crate::observe::{Departed, Lasting};
+
+#[test]
+fn a_lost_node_is_waited_for_until_the_session_says_otherwise() {
+    let lost = |spec: &str, since: i64| {
+        let mut seen = seen(spec, PAIRED);
+        let deleting = Some(Deleting { deadline: ago(10), grace: 30 });
+        seen.pods = vec![PodSeen { deleting, ready: Some((false, ago(100))), ..pod(&seen) }];
+        seen.node = NodeSeen::NotReady { since: ago(since) };
+        seen
+    };
+    let recreate = r#"{"onNodeLoss":"Recreate"}"#;
+    let patient = decided(&lost("{}", 4_000));
+    assert!(matches!(patient.pod, Standing::NodeLost { gone: false, .. }), "{patient:?}");
+    assert_eq!(patient.steps, []);
+    assert_eq!(steps(&lost(recreate, 299)), []);
+    let forgotten = vec![Step::ForceDeletePod { uid: "p-1".to_owned(), version: "1".to_owned() }];
+    assert_eq!(steps(&lost(recreate, 300)), forgotten);
+}
+
+fn departed(node: NodeSeen, lasted: i64) -> Observed {
+    let mut seen = seen("{}", PAIRED);
+    let noticed = Lasting { since: ago(lasted), lasted: SignedDuration::from_secs(lasted) };
+    (seen.node, seen.departed) = (node, Some(Departed { node: Some("n".to_owned()), noticed }));
+    seen
+}
+
+#[test]
+fn a_pod_that_was_seen_to_end_is_replaced_at_once() {
+    let seen = seen("{}", PAIRED);
+    assert_eq!((node_to_look_at(&seen), steps(&seen)), (None, vec![Step::CreatePod]));
+}
+
+#[test]
+fn a_pod_gone_from_a_silent_node_is_not_replaced_without_proof() {
+    let vanished = |spec: &str, node: NodeSeen| {
+        let departed = departed(node, 600);
+        steps(&Observed { session: seen(spec, PAIRED).session, ..departed })
+    };
+    let silent = NodeSeen::NotReady { since: ago(600) };
+    assert_eq!(node_to_look_at(&departed(NodeSeen::Unknown, 0)), Some("n"));
+    assert_eq!(vanished("{}", silent), []);
+    assert_eq!(vanished(r#"{"onNodeLoss":"Recreate"}"#, silent), [Step::CreatePod]);
+    for proof in [NodeSeen::Ready, NodeSeen::Gone, NodeSeen::OutOfService] {
+        assert_eq!(vanished("{}", proof), [Step::CreatePod], "{proof:?}");
+    }
+}
+
+#[test]
+fn a_pod_that_nobody_saw_end_is_waited_for_while_its_node_may_be_dead() {
+    for node in [NodeSeen::Ready, NodeSeen::Unknown] {
+        let early = decided(&departed(node, 59));
+        let wait = SignedDuration::from_secs(60);
+        let vanished = Standing::Vanished { node: Some("n".to_owned()), since: ago(59), wait };
+        assert_eq!((early.pod, early.steps, early.again), (vanished, vec![], Some(Duration::from_secs(1))));
+        assert_eq!(decided(&departed(node, 0)).again, Some(Duration::from_secs(15)), "its node is looked at");
+        assert_eq!(steps(&departed(node, 60)), [Step::CreatePod]);
+    }
+    for proof in [NodeSeen::Gone, NodeSeen::OutOfService] {
+        assert_eq!(steps(&departed(proof, 0)), [Step::CreatePod], "{proof:?}");
+    }
+}
+
+#[test]
+fn what_may_still_run_keeps_its_volume() {
+    let mut resetting = departed(NodeSeen::Ready, 5);
+    annotated(&mut resetting, |session| session.spec.volume_reset_token = Some("t".to_owned()));
+    assert_eq!(steps(&resetting), []);
+    resetting.departed = None;
+    assert_eq!(steps(&resetting), [Step::DeleteClaim { uid: "c-1".to_owned() }]);
+}
+
+#[test]
+fn only_a_pod_that_says_nothing_has_its_node_looked_at() {
+    assert_eq!(node_to_look_at(&running("{}", PAIRED, SessionState::Open)), None);
+    let mut silent = running("{}", PAIRED, SessionState::Open);
+    silent.pods[0].ready = Some((false, ago(50)));
+    assert_eq!(node_to_look_at(&silent), None, "it speaks");
+    silent.heard = Some(Answer::Silent("x".to_owned()));
+    assert_eq!(node_to_look_at(&silent), Some("n"));
+    silent.heard = Some(said(&silent, SessionState::Open));
+    silent.pods[0].deleting = Some(Deleting { deadline: ago(1), grace: 30 });
+    assert_eq!(node_to_look_at(&silent), Some("n"));
+}

@@ -1,0 +1,203 @@
+//! How the caches are fed: one watch per kind and scope, begun anew for as long as the process lives.
+//!
+//! Comes in: which namespaces, which labels. Goes out: changed caches, and the sessions to be looked at through `wake`. It judges
+//! nothing.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use kube::core::PartialObjectMeta;
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::watcher::Event;
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Api, Resource};
+use serde::de::DeserializeOwned;
+use tracing::{debug, warn};
+
+use super::{Guarded, World, key};
+use crate::cache::place;
+use crate::index::Shared;
+use crate::observe::{PodSeen, SessionKey};
+
+/// Label selector of everything that the operator makes.
+const OURS: &str = "app.kubernetes.io/name=whatsapp-session,app.kubernetes.io/managed-by=warest-operator";
+/// Secrets that no session can name: those that the operator makes.
+const NOT_OURS: &str = "app.kubernetes.io/managed-by!=warest-operator";
+/// Nor these: there are many and large ones of them.
+const NO_RELEASES: &str = "type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token";
+
+/// How many objects are listed at once.
+const PAGE: u32 = 100;
+
+impl World {
+    pub(super) fn follow_scope(
+        self: &Arc<Self>,
+        scope: &str,
+        selector: &str,
+        writer: &Arc<Mutex<Writer<Guarded>>>,
+    ) {
+        let ours = || watcher::Config::default().labels(OURS);
+        let (world, writer) = (Arc::clone(self), Arc::clone(writer));
+        let sessions = if selector.is_empty() {
+            watcher::Config::default()
+        } else {
+            watcher::Config::default().labels(selector)
+        };
+        self.follow(scope, sessions, move |scope, event| world.take_session(scope, event, &writer));
+        let world = Arc::clone(self);
+        self.follow(scope, ours(), move |scope, event: Event<Pod>| world.take_pod(scope, &event));
+        let world = Arc::clone(self);
+        self.follow(scope, ours(), move |scope, event: Event<PersistentVolumeClaim>| {
+            world.claims.take(scope, &event)
+        });
+        let world = Arc::clone(self);
+        self.follow(scope, ours(), move |scope, event: Event<Secret>| world.secrets.take(scope, &event));
+        let world = Arc::clone(self);
+        self.follow(scope, ours(), move |scope, event: Event<NetworkPolicy>| {
+            world.network_policies.take(scope, &event)
+        });
+        let world = Arc::clone(self);
+        let named = watcher::Config::default().labels(NOT_OURS).fields(NO_RELEASES);
+        self.follow(scope, named, move |_, event: Event<PartialObjectMeta<Secret>>| world.users_of(&event));
+    }
+
+    /// Follows one kind in one scope for as long as the process lives.
+    fn follow<K>(
+        self: &Arc<Self>,
+        scope: &str,
+        config: watcher::Config,
+        take: impl Fn(&str, Event<K>) -> Vec<SessionKey> + Send + 'static,
+    ) where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + Debug
+            + DeserializeOwned
+            + Send
+            + Sync
+            + 'static,
+    {
+        let api: Api<K> = if scope.is_empty() {
+            Api::all(self.client.clone())
+        } else {
+            Api::namespaced(self.client.clone(), scope)
+        };
+        let (wake, metrics, scope) = (self.wake.clone(), Arc::clone(&self.metrics), scope.to_owned());
+        let Cow::Borrowed(kind) = K::kind(&()) else { return };
+        // Small pages: what a list needs at its height, the process keeps.
+        let config = config.page_size(PAGE);
+        tokio::spawn(async move {
+            let stream = watcher(api, config).default_backoff().modify(|object| {
+                object.meta_mut().managed_fields = None;
+            });
+            let mut stream = stream.boxed();
+            loop {
+                match stream.try_next().await {
+                    Ok(Some(event)) => {
+                        for key in take(&scope, event) {
+                            if wake.send(key).await.is_err() {
+                                return;
+                            }
+                        }
+                    }
+                    Ok(None) => return,
+                    Err(error) => {
+                        metrics.watch_broken(kind);
+                        warn!(kind, namespace = scope, "a watch broke off and is begun anew: {error}");
+                    }
+                }
+            }
+        });
+    }
+
+    /// The last that is known of a pod is kept when it goes, before the pod is forgotten.
+    fn take_pod(&self, scope: &str, event: &Event<Pod>) -> Vec<SessionKey> {
+        match event {
+            Event::Delete(pod) => self.departures.deleted(place(pod), &PodSeen::of(pod)),
+            Event::Apply(pod) | Event::InitApply(pod) => self.departures.is_there(&place(pod)),
+            Event::InitDone => {
+                for (place, pod) in self.pods.unlisted(scope) {
+                    self.departures.unlisted(place, &pod);
+                }
+            }
+            Event::Init => {}
+        }
+        self.pods.take(scope, event)
+    }
+
+    fn take_session(
+        &self,
+        scope: &str,
+        event: Event<Guarded>,
+        writer: &Mutex<Writer<Guarded>>,
+    ) -> Vec<SessionKey> {
+        let mut touched = self.heads.take(scope, &event);
+        let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            Event::Apply(session) | Event::InitApply(session) => {
+                let key = key(&session);
+                touched.extend(match &session.0 {
+                    Ok(session) => self.index().put(&key, session),
+                    // Its pod runs on: what it was known to use counts until it can be read again.
+                    Err(_) => Vec::new(),
+                });
+                writer.apply_watcher_event(&Event::Apply(session));
+            }
+            Event::Delete(session) => touched.extend(self.lose(&key(&session), &mut writer)),
+            Event::Init => {}
+            Event::InitDone => {
+                let gone = touched.clone();
+                touched.extend(gone.iter().flat_map(|key| self.lose(key, &mut writer)));
+            }
+        }
+        touched
+    }
+
+    /// Forgets a session that is gone.
+    fn lose(&self, key: &SessionKey, writer: &mut Writer<Guarded>) -> Vec<SessionKey> {
+        debug!(session = %key, "the resource is gone");
+        self.gate.forget(key);
+        if let Some(session) = self.session(key) {
+            writer.apply_watcher_event(&Event::Delete((*session).clone()));
+        }
+        self.index().forget(key)
+    }
+
+    fn users_of(&self, event: &Event<PartialObjectMeta<Secret>>) -> Vec<SessionKey> {
+        let (Event::Apply(secret) | Event::InitApply(secret) | Event::Delete(secret)) = event else {
+            return Vec::new();
+        };
+        let meta = &secret.metadata;
+        let place = (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default());
+        self.index().users(&Shared::Secret(place.0, place.1))
+    }
+}
+
+/// The scopes that these namespaces are, each of them once; none named: the whole cluster.
+pub(super) fn scopes(namespaces: &[String]) -> Vec<String> {
+    let named = namespaces.iter().map(|name| name.trim()).filter(|name| !name.is_empty());
+    let named: BTreeSet<&str> = named.collect();
+    if named.is_empty() {
+        return vec![String::new()];
+    }
+    named.into_iter().map(ToOwned::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_that_is_named_twice_is_watched_once() {
+        let scopes =
+            |names: &[&str]| scopes(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        assert_eq!(scopes(&["b", " a", "a ", "b", ""]), ["a", "b"]);
+        assert_eq!(scopes(&["", " "]), [""]);
+        assert_eq!(scopes(&[]), [""]);
+    }
+}
