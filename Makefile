@@ -6,7 +6,7 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/warest
 export CARGO_BUILD_JOBS ?= 2
 export RUST_TEST_THREADS ?= 4
 
-.PHONY: help run cluster build test lint fmt bench
+.PHONY: help run cluster build test lint fmt bench images
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,6 +16,9 @@ run: ## Start gateway (4000) + simulator (4001); WHATSAPP=live talks to WhatsApp
 
 cluster: ## A Kubernetes control plane here, with a node that runs our programs; prints its kubeconfig
 	@scripts/cluster
+
+images: ## Container images of the programs, as archives in target/images
+	@scripts/images
 
 build: ## Build the programs that the tests run
 	@scripts/build
