@@ -11,6 +11,7 @@ use axum::middleware::from_fn_with_state;
 use tower_http::cors::CorsLayer;
 
 use crate::clock::now_ms;
+use crate::closing::Closing;
 use crate::cluster::board::Board;
 use crate::config::Origins;
 use crate::directory::{PodEndpoint, Runtime, SessionDirectory, SessionRecord};
@@ -49,6 +50,8 @@ pub struct Shared {
     pub origins: Origins,
     /// When the gateway started.
     pub started: Instant,
+    /// Whether it is about to end.
+    pub closing: Closing,
 }
 
 impl AppState {
@@ -120,7 +123,7 @@ impl Deref for AppState {
     }
 }
 
-/// The router: routes innermost, then from the inside out time limit, Socket.IO, headers, CORS, panics, log.
+/// The router: routes innermost, then from the inside out time limit, Socket.IO, headers, CORS, panics, farewell, log.
 pub fn app(state: AppState) -> (Router, socketioxide::SocketIo) {
     let (paths, document) = routes::all().split_for_parts();
     let (sockets, io) = socketio::layer(&state);
@@ -133,6 +136,7 @@ pub fn app(state: AppState) -> (Router, socketioxide::SocketIo) {
         .layer(from_fn_with_state(state.clone(), middleware::headers))
         .layer(cors(&state.origins))
         .layer(axum::middleware::from_fn(middleware::panics))
+        .layer(from_fn_with_state(state.clone(), middleware::farewell))
         .layer(from_fn_with_state(state.clone(), middleware::observe))
         .with_state(state);
     (router, io)

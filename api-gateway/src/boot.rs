@@ -7,7 +7,6 @@ mod kubernetes;
 mod local;
 pub mod parts;
 
-use std::future::Future;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -15,7 +14,7 @@ use std::process::ExitCode;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::cluster::ClusterError;
@@ -136,14 +135,25 @@ pub fn announce(listener: &TcpListener, file: Option<&Path>) -> Result<(), BootE
     Ok(())
 }
 
-/// Ends with SIGTERM or SIGINT.
-pub fn stop_signal() -> Result<impl Future<Output = ()>, BootError> {
-    let listen = |kind| signal(kind).map_err(|source| BootError::Io { what: "listen for signals", source });
-    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
-    Ok(async move {
+/// SIGTERM and SIGINT.
+pub struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    /// Starts to listen for them.
+    pub fn listen() -> Result<Self, BootError> {
+        let listen =
+            |kind| signal(kind).map_err(|source| BootError::Io { what: "listen for signals", source });
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    /// Ends with the next one.
+    pub async fn next(&mut self) {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
-    })
+    }
 }

@@ -5,6 +5,7 @@
 
 pub mod cluster;
 mod limits;
+mod stop;
 
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use http::HeaderValue;
 
+use crate::closing::Patience;
 use crate::settings;
 
 /// The admin key of the `.env` example, which everybody knows.
@@ -29,6 +31,8 @@ struct Settings {
     cluster: cluster::Flags,
     #[command(flatten)]
     limits: limits::Flags,
+    #[command(flatten)]
+    stop: stop::Flags,
     /// Asks this URL (`http://…/health/ready`), and ends: 0 for a good answer within 10 s, 1 otherwise.
     #[arg(long, value_name = "URL")]
     check: Option<String>,
@@ -138,6 +142,8 @@ pub struct Config {
     pub session_pod: PathBuf,
     /// Most sessions.
     pub sessions_max: usize,
+    /// How long a stop may take.
+    pub patience: Patience,
     /// Environment that is handed to the sessions' processes.
     pub session_environment: Vec<(String, String)>,
 }
@@ -193,8 +199,10 @@ fn check(settings: Settings) -> Result<Config, ConfigError> {
         "kubernetes" => Mode::Kubernetes(cluster::check(settings.cluster, admin_api_key.is_some())?),
         other => return Err(wrong("WAREST_MODE", format!("{other:?} is neither local nor kubernetes"))),
     };
+    let patience = stop::check(&settings.stop, &mode)?;
     Ok(Config {
         mode,
+        patience,
         settings: limits::check(settings.limits)?,
         check: settings.check,
         listen: SocketAddr::new(host, port),

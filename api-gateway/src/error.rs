@@ -32,6 +32,9 @@ pub enum ApiError {
     /// The gateway does not know yet which keys and sessions there are.
     #[error("the gateway is not ready: {0}")]
     NotReady(String),
+    /// The gateway is about to end.
+    #[error("the gateway is stopping: ask another one")]
+    Stopping,
     /// No such path.
     #[error("there is nothing at this path; /docs lists what there is")]
     RouteNotFound,
@@ -166,6 +169,7 @@ impl ApiError {
             Self::MissingKey | Self::UnknownKey => (StatusCode::UNAUTHORIZED, "unauthorized"),
             Self::AdminOnly => (StatusCode::FORBIDDEN, "forbidden"),
             Self::NotReady(_) => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
+            Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
             Self::RouteNotFound => (StatusCode::NOT_FOUND, "not_found"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::SessionNotFound => (StatusCode::NOT_FOUND, "session_not_found"),
@@ -223,7 +227,7 @@ impl ApiError {
             }
             Self::OutcomeUnknown { id } => body.with("sessionId", id.as_str()),
             Self::Refused { body, .. } => (**body).clone(),
-            Self::NotReady(_) | Self::BeingDeleted | Self::KeeperUnavailable(_) => {
+            Self::NotReady(_) | Self::Stopping | Self::BeingDeleted | Self::KeeperUnavailable(_) => {
                 body.with("retryAfterMs", RETRY_AFTER_MS)
             }
             Self::MissingKey

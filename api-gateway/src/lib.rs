@@ -6,6 +6,7 @@
 pub mod app;
 pub mod boot;
 pub mod clock;
+pub mod closing;
 pub mod cluster;
 pub mod config;
 pub mod directory;

@@ -7,6 +7,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use api_gateway::app::{AppState, Shared, app};
 use api_gateway::boot::parts::{Parts, Prepared};
+use api_gateway::closing::Closing;
 use api_gateway::config::{Config, ConfigError};
 use api_gateway::health::Probe;
 use api_gateway::metrics::Metrics;
@@ -40,7 +41,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(config: Config) -> anyhow::Result<()> {
-    let stop = boot::stop_signal()?;
+    let mut signals = boot::StopSignals::listen()?;
     let prepared = Prepared::new(&config).await?;
     let metrics = Arc::new(Metrics::default());
     let probe = Probe::new(&config.data_dir).context("cannot read the machine's figures")?;
@@ -50,15 +51,31 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let (monitor, told) = Monitor::new(Arc::clone(&directory), pods.clone());
     let following = tokio::spawn(Arc::clone(&monitor).follow());
     let (started, origins, sessions) = (Instant::now(), config.origins, Arc::clone(&directory));
-    let ring = keys.clone();
-    let shared = Shared { keys, settings, board, directory, pods, monitor, metrics, probe, origins, started };
+    let (ring, closing, patience) = (keys.clone(), Closing::default(), config.patience);
+    let shared = Shared {
+        keys,
+        settings,
+        board,
+        directory,
+        pods,
+        monitor,
+        metrics,
+        probe,
+        origins,
+        started,
+        closing: closing.clone(),
+    };
     let (router, io) = app(AppState::new(shared));
     let speaking = tokio::spawn(socketio::speak(io.clone(), told));
     let revoking = tokio::spawn(socketio::revoke(io.clone(), ring));
     boot::announce(&listener, config.address_file.as_deref())?;
-    serve::serve(listener, router, async {
-        stop.await;
-        tracing::info!("stopping: sessions end, requests under way are answered");
+    serve::serve(listener, router, patience.grace, async {
+        signals.next().await;
+        closing.begin();
+        tracing::info!(drain = ?patience.drain, "stopping: not ready any more, requests are still answered");
+        // Who is told twice is in a hurry.
+        let _hurried = tokio::time::timeout(patience.drain, signals.next()).await;
+        // Its clients connect anew, elsewhere: from here on nobody is led to this one.
         io.close().await;
     })
     .await;

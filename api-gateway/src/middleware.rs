@@ -6,7 +6,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt as _;
@@ -67,6 +67,15 @@ pub async fn panics(request: Request, next: Next) -> Response {
 pub async fn time_limit(request: Request, next: Next) -> Response {
     let answer = tokio::time::timeout(TIME_LIMIT, next.run(request)).await;
     answer.unwrap_or_else(|_| ApiError::TimedOut.into_response())
+}
+
+/// A gateway that is about to end asks whoever it answers for another connection next time: that one leads elsewhere.
+pub async fn farewell(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    if state.closing.has_begun() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// Headers that keep browsers from doing more with an answer than it is for.

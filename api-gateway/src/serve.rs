@@ -1,6 +1,6 @@
 //! Connections: accepted, bounded, and brought to their end when the gateway stops.
 //!
-//! Comes in: a listener, a router and the wish to stop. Goes out: nothing; it ends when all connections have. It must not know a route.
+//! Comes in: a listener, a router and the time to stop. Goes out: nothing; it ends when all connections have. It must not know a route.
 
 use std::future::Future;
 use std::io;
@@ -17,13 +17,11 @@ use tokio_util::task::TaskTracker;
 
 /// How long a connection may take to send a request's head, and may idle between two requests.
 const HEAD_PATIENCE: Duration = Duration::from_secs(30);
-/// How long running requests may take after the wish to stop.
-const DRAIN: Duration = Duration::from_secs(10);
 /// Wait after a connection could not be accepted (no file descriptors left).
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
-/// Serves until `stop` ends, then lets running requests end.
-pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {
+/// Serves until `stop` ends, then lets running requests end, for as long as `grace`.
+pub async fn serve(listener: TcpListener, router: Router, grace: Duration, stop: impl Future<Output = ()>) {
     let (stopping, stopped) = watch::channel(false);
     let connections = TaskTracker::new();
     let mut stop = pin!(stop);
@@ -39,12 +37,29 @@ pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Outp
             Err(error) => refused(&error).await,
         }
     }
-    drop(listener);
+    for stream in let_in_already(listener) {
+        connections.spawn(connection(stream, router.clone(), stopped.clone()));
+    }
     stopping.send_replace(true);
     connections.close();
-    if tokio::time::timeout(DRAIN, connections.wait()).await.is_err() {
+    if tokio::time::timeout(grace, connections.wait()).await.is_err() {
         tracing::info!(open = connections.len(), "connections that did not end in time are cut");
     }
+}
+
+/// Closes the port. Whoever the system has let in is served like those before: they know of no refusal.
+fn let_in_already(listener: TcpListener) -> Vec<TcpStream> {
+    let accepted = listener.into_std().map(|listener| {
+        // It does not block: it ends with the first that is not there yet.
+        let waiting = std::iter::from_fn(|| listener.accept().ok());
+        waiting
+            .filter_map(|(stream, _)| {
+                stream.set_nonblocking(true).ok()?;
+                TcpStream::from_std(stream).ok()
+            })
+            .collect()
+    });
+    accepted.unwrap_or_default()
 }
 
 async fn refused(error: &io::Error) {
@@ -63,6 +78,8 @@ async fn connection(stream: TcpStream, router: Router, mut stopped: watch::Recei
         .with_upgrades();
     let mut connection = pin!(connection);
     let ended = tokio::select! {
+        // A request that has come already is one under way.
+        biased;
         ended = connection.as_mut() => ended,
         () = told(&mut stopped) => {
             connection.as_mut().graceful_shutdown();

@@ -117,3 +117,20 @@ fn the_limits_of_the_environment_hold_until_an_admin_changes_them() {
         assert!(error.starts_with(name), "{argument}: {error}");
     }
 }
+
+#[test]
+fn a_stop_takes_its_time_in_a_cluster_and_none_on_ones_own_machine() {
+    let patience = |arguments: &[&str]| {
+        let patience = read(arguments).unwrap().patience;
+        (patience.drain.as_secs(), patience.grace.as_secs())
+    };
+    assert_eq!(patience(&[]), (0, 10));
+    assert_eq!(patience(&["--mode=kubernetes", "--admin-api-key=k"]), (5, 20));
+    assert_eq!(patience(&["--drain-seconds=7", "--grace-seconds=0"]), (7, 0));
+    for (argument, name) in
+        [("--drain-seconds=soon", "WAREST_DRAIN_SECONDS"), ("--grace-seconds=3601", "WAREST_GRACE_SECONDS")]
+    {
+        let error = read(&[argument]).unwrap_err().to_string();
+        assert!(error.starts_with(name), "{argument}: {error}");
+    }
+}

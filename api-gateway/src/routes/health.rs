@@ -136,15 +136,18 @@ pub async fn live() -> Json<Yes> {
 
 /// The gateway takes requests.
 ///
-/// Not before it knows all sessions, pods and keys; from then on also while what it knows is stale.
+/// Not before it knows all sessions, pods and keys; from then on also while what it knows is stale, until it is told to stop.
 #[utoipa::path(
     get, path = "/health/ready", tag = "Health", security(()),
     responses(
         (status = 200, body = Yes),
-        (status = 503, body = ErrorAnswer, description = "`not_ready`: what is missing and what to do"),
+        (status = 503, body = ErrorAnswer, description = "`not_ready`: what is missing and what to do; `stopping`: ask another one"),
     ),
 )]
 pub async fn ready(State(state): State<AppState>) -> ApiResult<Json<Yes>> {
+    if state.closing.has_begun() {
+        return Err(ApiError::Stopping);
+    }
     match state.board.standing() {
         Standing::Current | Standing::Stale { .. } => Ok(Json(Yes { ok: true })),
         Standing::NotReady { why } => Err(ApiError::NotReady(why)),

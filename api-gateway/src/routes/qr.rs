@@ -96,11 +96,16 @@ async fn waited_for(state: &AppState, mut session: SessionRecord, deadline: Inst
         {
             return Ok(code);
         }
-        if status.is_ended() || status == PublicStatus::Open || Instant::now() >= deadline {
+        let over = Instant::now() >= deadline || state.closing.has_begun();
+        if status.is_ended() || status == PublicStatus::Open || over {
             return Err(ApiError::NoQr { status });
         }
         let next = if status == PublicStatus::Qr { Instant::now() + ASK_AGAIN } else { deadline };
-        let _changed_or_due = tokio::time::timeout_at(next.min(deadline), changes.changed()).await;
+        tokio::select! {
+            _ = changes.changed() => {}
+            () = tokio::time::sleep_until(next.min(deadline)) => {}
+            () = state.closing.begun() => {}
+        }
         session = state.directory.get(&session.id).ok_or(ApiError::SessionNotFound)?;
     }
 }

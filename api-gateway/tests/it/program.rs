@@ -129,10 +129,36 @@ async fn a_killed_gateway_leaves_no_process_behind() {
 async fn a_stopped_gateway_ends_its_sessions_first() {
     let folder = tempfile::tempdir().unwrap();
     let (mut gateway, pids) = with_two_sessions(folder.path()).await;
-    let own = rustix::process::Pid::from_raw(gateway.id().unwrap().cast_signed()).unwrap();
-    rustix::process::kill_process(own, rustix::process::Signal::TERM).unwrap();
+    terminate(&gateway);
     let status = tokio::time::timeout(Duration::from_secs(20), gateway.wait()).await.unwrap().unwrap();
     assert!(status.success() && pids.iter().all(|pid| !lives(*pid)), "{status}");
     let log = std::fs::read_to_string(folder.path().join("log")).unwrap();
     assert!(log.contains("stopping") && !log.contains("panicked"), "{log}");
+}
+
+fn terminate(gateway: &Child) {
+    let own = rustix::process::Pid::from_raw(gateway.id().unwrap().cast_signed()).unwrap();
+    rustix::process::kill_process(own, rustix::process::Signal::TERM).unwrap();
+}
+
+#[tokio::test]
+async fn a_gateway_that_is_told_to_stop_goes_on_for_its_drain_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = gateway(folder.path());
+    command.env("ADMIN_API_KEY", ADMIN).env("WAREST_DRAIN_SECONDS", "3600");
+    let (mut gateway, url) = listening(folder.path(), command).await;
+    let ready = || client().get(format!("{url}/health/ready")).send();
+    assert_eq!(ready().await.unwrap().status(), 200);
+    terminate(&gateway);
+    let answer = eventually("an answer that it stops", async || {
+        Some(ready().await.unwrap()).filter(|answer| answer.status() == 503)
+    });
+    let answer = answer.await;
+    assert_eq!(answer.headers()["connection"], "close");
+    assert_eq!(answer.json::<serde_json::Value>().await.unwrap()["code"], "stopping");
+    let list = client().get(format!("{url}/api/sessions")).header("X-API-Key", ADMIN).send().await.unwrap();
+    assert!(list.status().is_success(), "requests are still answered: {}", list.status());
+    terminate(&gateway);
+    let status = tokio::time::timeout(Duration::from_secs(20), gateway.wait()).await.unwrap().unwrap();
+    assert!(status.success() && ready().await.unwrap_err().is_connect(), "told twice, it ends: {status}");
 }

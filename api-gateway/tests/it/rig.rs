@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use api_gateway::app::{AppState, Shared, app};
+use api_gateway::closing::Closing;
 use api_gateway::cluster::board::Board;
 use api_gateway::config::Origins;
 use api_gateway::directory::SessionDirectory;
@@ -34,6 +35,7 @@ pub(crate) struct Rig {
     router: Router,
     pub(crate) directory: Arc<dyn SessionDirectory>,
     pub(crate) folder: tempfile::TempDir,
+    pub(crate) closing: Closing,
 }
 
 /// What it answered.
@@ -92,6 +94,7 @@ impl Rig {
         let (metrics, probe) = (Arc::new(Metrics::default()), Probe::new(&data).unwrap());
         let limits = Settings { window_ms: 60_000, max: 120, webhook_url: None, webhook_secret: None };
         let settings = LocalSettingsStore::open(&data, limits).unwrap();
+        let closing = Closing::default();
         let shared = Shared {
             keys: KeyRing::of(keys),
             settings: Arc::new(settings),
@@ -103,15 +106,21 @@ impl Rig {
             probe,
             origins,
             started: Instant::now(),
+            closing: closing.clone(),
         };
         let (router, io) = app(AppState::new(shared));
         tokio::spawn(api_gateway::socketio::speak(io, told));
-        Self { router, directory, folder }
+        Self { router, directory, folder, closing }
     }
 
     /// A gateway whose sessions' processes are never reached.
     pub(crate) fn start() -> Self {
         Self::with_pods_at("127.0.0.1:9")
+    }
+
+    /// All that it answers, to be served.
+    pub(crate) fn router(&self) -> Router {
+        self.router.clone()
     }
 
     /// Sends a request.
