@@ -39,6 +39,11 @@ pub struct Kwok {
 }
 
 impl Kwok {
+    /// Its process id.
+    pub fn process(&self) -> Option<u32> {
+        self.component.id()
+    }
+
     /// Halts it: nodes give no sign of life, pods stay as they are.
     pub fn pause(&self) {
         self.component.signal(Signal::STOP);

@@ -1,12 +1,6 @@
-//! `make bench`: memory, start-up and throughput of a session, beside a Baileys and a whatsmeow process and the bare engine, in one run.
+//! One session: memory, start-up and throughput, beside a Baileys and a whatsmeow process and the bare engine.
 //!
-//! Comes in: release builds in `$WAREST_PROGRAMS`; `memory`, `start` or `throughput` for that part alone. Goes out: a table on
-//! standard output. It must not assert a time or a size.
-#![expect(
-    clippy::expect_used,
-    clippy::print_stdout,
-    reason = "a bench prints its figures and stops loudly where it cannot measure"
-)]
+//! Comes in: which parts are wanted. Goes out: a table on standard output. It must not assert a time or a size.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -21,6 +15,10 @@ use system_tests::rig::{Phone, Rig};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
+/// What can be asked for alone.
+pub(crate) const PARTS: [&str; 3] = ["memory", "start", "throughput"];
+
+const LIMIT: Duration = Duration::from_mins(15);
 const STARTS: usize = 20;
 const TEXTS: u32 = 300;
 const CALLERS: usize = 8;
@@ -81,7 +79,7 @@ async fn pod_rate(pod: &Pod, to: &Phone, callers: usize) -> f64 {
 }
 
 fn row(name: &str, memory: Option<Memory>) {
-    let Memory { rss, anonymous } = memory.expect("the process lives");
+    let Memory { rss, anonymous, .. } = memory.expect("the process lives");
     let mib = |kib: u64| f64::from(u32::try_from(kib).unwrap_or(u32::MAX)) / 1_024.0;
     println!("  {name:<14} {:>7.1} MiB RSS {:>7.1} MiB anonymous", mib(rss), mib(anonymous));
 }
@@ -162,12 +160,12 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     values[values.len() / 2]
 }
 
-#[tokio::main]
-async fn main() {
-    let limit = Duration::from_mins(15);
+/// Measures the parts that are wanted.
+///
+/// # Panics
+/// When something does not work, or takes longer than a quarter of an hour.
+pub(crate) async fn measure(wanted: impl Fn(&str) -> bool) {
     let rig = Rig::start_program().await;
-    let only = std::env::args().nth(1);
-    let wanted = |part: &str| only.as_deref().is_none_or(|only| only == part);
     let all = async {
         if wanted("memory") {
             memory(&rig).await;
@@ -179,5 +177,5 @@ async fn main() {
             throughput(&rig).await;
         }
     };
-    tokio::time::timeout(limit, all).await.expect("the bench ends within 15 minutes");
+    tokio::time::timeout(LIMIT, all).await.expect("the bench ends within 15 minutes");
 }
