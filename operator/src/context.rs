@@ -12,6 +12,7 @@ use crate::decide::Rules;
 use crate::events::Events;
 use crate::leader::Guard;
 use crate::metrics::Metrics;
+use crate::nodes::Nodes;
 use crate::observe::SessionKey;
 use crate::poll::Sessions;
 use crate::rollout::Fleet;
@@ -42,6 +43,8 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// What is told as Events.
     pub events: Events,
+    /// The nodes that had to be looked at.
+    pub nodes: Nodes,
     /// What is remembered between two looks.
     pub memory: Memory,
 }

@@ -23,7 +23,7 @@ mod storage;
 
 use children::Children;
 pub use children::Obstacle;
-pub use pod::{Absence, Standing};
+pub use pod::{Absence, After, Standing, Wait};
 pub(crate) use storage::is_fresh;
 pub use storage::{Loss, Storage};
 

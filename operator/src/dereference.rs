@@ -202,8 +202,15 @@ async fn still_there(context: &Context, key: &SessionKey, uid: &str) -> Result<(
 async fn look_at_node(context: &Context, name: &str) -> Result<NodeSeen, DereferenceError> {
     let api: Api<Node> = Api::all(context.world.client.clone());
     match call(api.get(name)).await {
-        Ok(node) => Ok(NodeSeen::of(&node)),
-        Err(CallError::NotFound) => Ok(NodeSeen::Gone),
+        Ok(node) => {
+            let seen = NodeSeen::of(&node, |said| context.nodes.answers(name, said));
+            context.nodes.saw(name, seen);
+            Ok(seen)
+        }
+        Err(CallError::NotFound) => {
+            context.nodes.saw(name, NodeSeen::Gone);
+            Ok(NodeSeen::Gone)
+        }
         Err(CallError::Refused { reason: reason::FORBIDDEN, .. }) => {
             if context.memory.nodes_are_forbidden() {
                 warn!(

@@ -10,7 +10,8 @@ use session_api::{Account, SessionState, SessionStatus};
 use crate::build::{self, Desired};
 use crate::decide::Rules;
 use crate::observe::{
-    Answer, ClaimPhase, ClaimSeen, Container, ContentSeen, NodeSeen, Observed, Owner, Phase, PodSeen, Turn,
+    Answer, Answering, ClaimPhase, ClaimSeen, Container, ContentSeen, Lasting, NodeSeen, Observed, Owner,
+    Phase, PodSeen, Turn,
 };
 use crate::secrets::References;
 use crate::validate::validate;
@@ -44,6 +45,12 @@ pub(crate) fn session(spec: &str, status: &str) -> WhatsAppSession {
 /// Status of a session that was linked on the claim `c-1` and had a pod `p-1` on node `n`.
 pub(crate) const PAIRED: &str = r#"{"conditions":[],"account":{"fingerprint":"f"},"writerEpoch":4,
     "storage":{"claimName":"toko-session","claimUid":"c-1"},"pod":{"name":"toko","uid":"p-1","node":"n"}}"#;
+
+/// A node that has answered for so many seconds, after it had been away or not.
+pub(crate) fn answering(lasted: i64, returned: bool) -> NodeSeen {
+    let lasting = Lasting { since: ago(lasted), lasted: SignedDuration::from_secs(lasted) };
+    NodeSeen::Ready(Answering { lasting, returned })
+}
 
 /// A session as it is when all is well, but without pods.
 pub(crate) fn seen(spec: &str, status: &str) -> Observed {

@@ -24,6 +24,7 @@ pub mod index;
 pub mod kept;
 pub mod leader;
 pub mod metrics;
+pub mod nodes;
 pub mod observe;
 pub mod poll;
 pub mod push;

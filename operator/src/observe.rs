@@ -21,7 +21,7 @@ pub use claim::{ClaimPhase, ClaimSeen, RESET_TOKEN};
 pub(crate) use content::hash;
 pub use content::{ContentSeen, network_policy_content, secret_content};
 pub use departed::{Departed, Lasting};
-pub use node::NodeSeen;
+pub use node::{Answering, NodeSeen};
 pub use pod::{Container, Deleting, Exit, Phase, PodSeen};
 
 /// Where a session is: its key everywhere in the operator.

@@ -19,6 +19,7 @@ use crate::decide::Rules;
 use crate::events::Events;
 use crate::leader::{self, Campaign, CampaignError, Guard};
 use crate::metrics::Metrics;
+use crate::nodes::Nodes;
 use crate::observe::SessionKey;
 use crate::poll;
 use crate::rollout::{self, Fleet};
@@ -143,6 +144,7 @@ async fn serve(config: Config) -> Result<(), RunError> {
         },
         resync: config.resync(),
         events: Events::new(client, &namespace),
+        nodes: Nodes::default(),
         memory: Memory::default(),
         fleet: Arc::clone(&fleet),
         world,

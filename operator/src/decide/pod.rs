@@ -40,15 +40,35 @@ pub enum Standing {
     Vanished {
         /// The node, if known.
         node: Option<String>,
-        /// Since when it is gone.
-        since: Timestamp,
-        /// How long after that it counts as ended.
-        wait: SignedDuration,
+        /// What is waited for.
+        wait: Wait,
     },
     /// It has ended.
     Ended,
     /// It is there.
     Present,
+}
+
+/// Until when a process may run that nobody saw end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wait {
+    /// What it begins with.
+    pub after: After,
+    /// Since when that is so.
+    pub since: Timestamp,
+    /// How long after that the process counts as ended.
+    pub wait: SignedDuration,
+    /// How much of it is left.
+    pub left: SignedDuration,
+}
+
+/// What a wait begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum After {
+    /// The pod is gone: its node may be dead, and not yet known to be.
+    Departure,
+    /// The node is back: its kubelet may only now be ending what it finds.
+    Return,
 }
 
 /// Why there is no pod.
@@ -117,7 +137,7 @@ fn absent(seen: &Observed, valid: bool, storage: &Storage, rules: &Rules) -> Sta
 const fn lost_since(node: NodeSeen) -> Option<Timestamp> {
     match node {
         NodeSeen::NotReady { since } => Some(since),
-        NodeSeen::Unknown | NodeSeen::Ready | NodeSeen::OutOfService | NodeSeen::Gone => None,
+        NodeSeen::Unknown | NodeSeen::Ready(_) | NodeSeen::OutOfService | NodeSeen::Gone => None,
     }
 }
 
@@ -193,8 +213,8 @@ fn is_held_back(seen: &Observed, drift: Drift) -> bool {
         && ended.is_some_and(|state| !matches!(state, SessionState::Outdated | SessionState::Failed))
 }
 
-/// Since when the status says that the node does not answer.
-fn told_since(seen: &Observed) -> Option<Timestamp> {
+/// Since when the status says that the node does not answer, or only now does again.
+pub(super) fn told_since(seen: &Observed) -> Option<Timestamp> {
     let conditions = &seen.status()?.conditions;
     let told = conditions.iter().find(|condition| condition.type_ == crds::conditions::POD_READY)?;
     (told.reason == crds::conditions::reason::NODE_UNREACHABLE).then_some(told.last_transition_time.0)
@@ -215,7 +235,9 @@ pub(super) fn again(seen: &Observed, standing: &Standing, rules: &Rules) -> Opti
                 deadline.and_then(|deadline| until(seen.now, later(deadline, SignedDuration::from_secs(1))));
             Some(overdue.unwrap_or(SOON))
         }
-        Standing::Vanished { .. } => Some(proof::left(seen, rules).map_or(SOON, |left| left.min(SOON))),
+        Standing::Vanished { wait, .. } => {
+            Some(Duration::try_from(wait.left).map_or(SOON, |left| left.min(SOON)))
+        }
         // Nobody tells of a pod without our labels.
         Standing::NameConflict { .. } if seen.pods.iter().any(|pod| !pod.labelled) => Some(SOON),
         Standing::NameConflict { .. } | Standing::Multiple(_) => Some(Duration::from_mins(1)),

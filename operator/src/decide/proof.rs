@@ -1,15 +1,18 @@
 //! Whether the process of a pod that is gone from the API server has ended, when nobody saw that. Pure.
 //!
 //! Proof is a kubelet's word that the pod has ended (then it is not asked here), a node that is gone or declared out of service,
-//! or time: a node that still looks well long after the deletion was not dead when it came, so its kubelet has heard of it.
-
-use std::time::Duration;
+//! or time: a node that still looks well long after the deletion was not dead when it came, so its kubelet has heard of it. A
+//! node that comes back hears of it only then, and gives the process its grace period.
 
 use crds::spec::OnNodeLoss;
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::{Rules, Standing};
-use crate::observe::{NodeSeen, Observed};
+use super::pod::told_since;
+use super::{After, Rules, Standing, Wait};
+use crate::observe::{Departed, Lasting, NodeSeen, Observed};
+
+/// For a kubelet that is back to find a pod that it should not have, beside the pod's grace period.
+const FOUND_WITHIN: SignedDuration = SignedDuration::from_secs(10);
 
 /// What keeps a pod from being made in place of one that is gone, if anything does.
 pub(super) fn lacking(seen: &Observed, rules: &Rules) -> Option<Standing> {
@@ -21,17 +24,32 @@ pub(super) fn lacking(seen: &Observed, rules: &Rules) -> Option<Standing> {
             let lost = Standing::NodeLost { node: node?, since: Some(since), gone: true };
             (!is_given_up(seen, since, rules)).then_some(lost)
         }
-        NodeSeen::Ready | NodeSeen::Unknown => {
-            let since = departed.noticed.since;
-            left(seen, rules).map(|_| Standing::Vanished { node, since, wait: rules.node_grace })
+        NodeSeen::Ready(_) | NodeSeen::Unknown => {
+            wait(seen, departed, rules).map(|wait| Standing::Vanished { node, wait })
         }
     }
 }
 
-/// How long until time alone is proof. None: it is.
-pub(super) fn left(seen: &Observed, rules: &Rules) -> Option<Duration> {
-    let noticed = seen.departed.as_ref()?.noticed;
-    Duration::try_from(rules.node_grace - noticed.lasted).ok().filter(|left| !left.is_zero())
+/// The longer one of the two waits, if any is left.
+fn wait(seen: &Observed, departed: &Departed, rules: &Rules) -> Option<Wait> {
+    let departure = after(After::Departure, departed.noticed, rules.node_grace);
+    let back = returned(seen).map(|back| after(After::Return, back, grace(seen) + FOUND_WITHIN));
+    let waits = std::iter::once(departure).chain(back);
+    waits.filter(|wait| wait.left > SignedDuration::ZERO).max_by_key(|wait| wait.left)
+}
+
+fn after(after: After, lasting: Lasting, wait: SignedDuration) -> Wait {
+    Wait { after, since: lasting.since, wait, left: wait - lasting.lasted }
+}
+
+/// How long the node has been back, if it was away: the operator has seen that, or its predecessor has told so.
+fn returned(seen: &Observed) -> Option<Lasting> {
+    let NodeSeen::Ready(answering) = seen.node else { return None };
+    (answering.returned || told_since(seen).is_some()).then_some(answering.lasting)
+}
+
+fn grace(seen: &Observed) -> SignedDuration {
+    SignedDuration::from_secs(seen.session.spec.termination_grace_period_seconds)
 }
 
 /// Whether the resource says that a node which has been away since then does not come back.

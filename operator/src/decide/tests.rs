@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use session_api::SessionState;
 
 use super::*;
-use crate::fixtures::{PAIRED, RULES, ago, claim, desired, now, pod, running, said, seen};
+use crate::fixtures::{PAIRED, RULES, ago, answering, claim, desired, now, pod, running, said, seen};
 use crate::observe::{
     Answer, ClaimPhase, ClaimSeen, Container, Deleting, Exit, NodeSeen, Owner, Phase, PodSeen, SessionKey,
     Turn,

@@ -3,10 +3,9 @@
 use crds::conditions::reason;
 use crds::names;
 use crds::spec::OperatingMode;
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::{Facts, Finding};
-use crate::decide::{Absence, Drift, Obstacle, Standing, Step, recovery};
+use crate::decide::{Absence, After, Drift, Obstacle, Standing, Step, Wait, recovery};
 use crate::observe::{Container, Exit, Observed, PodSeen, Turn};
 
 /// What kubelets call an image that cannot be had.
@@ -61,7 +60,7 @@ pub(super) fn find(facts: &Facts<'_>) -> Finding {
                 ),
             )
         }
-        Standing::Vanished { node, since, wait } => vanished(node.as_deref(), *since, *wait),
+        Standing::Vanished { node, wait } => vanished(node.as_deref(), wait),
         Standing::Ended => ended(seen),
         Standing::Present => {
             seen.own_pod().map_or_else(|| absent(seen, &Absence::Due), |pod| present(facts, pod))
@@ -94,15 +93,25 @@ fn conflict(name: &str, whose: &str, ending: bool) -> Finding {
     Finding::no(reason::POD_NAME_CONFLICT, words)
 }
 
-fn vanished(node: Option<&str>, since: Timestamp, wait: SignedDuration) -> Finding {
-    let node = node.map_or_else(|| "its node".to_owned(), |node| format!("node {node}"));
-    let wait = wait.as_secs();
-    Finding::no(
-        reason::POD_TERMINATING,
-        format!(
-            "The pod is gone from the API server since {since}, but nobody saw its process end: it was deleted by force, or the operator was away. It may still run if {node} has failed and that is not known yet, and a second one could damage the credentials. The next pod is made {wait} s after that, if the node still answers."
+fn vanished(node: Option<&str>, wait: &Wait) -> Finding {
+    let (since, seconds) = (wait.since, wait.wait.as_secs());
+    match (wait.after, node) {
+        (After::Return, Some(node)) => Finding::no(
+            reason::NODE_UNREACHABLE,
+            format!(
+                "Node {node} answers again since {since}. The pod is gone from the API server, but the node may only now be ending its process. The next pod is made {seconds} s after that (the grace period and a little more), if the node stays."
+            ),
         ),
-    )
+        (After::Departure | After::Return, node) => {
+            let node = node.map_or_else(|| "its node".to_owned(), |node| format!("node {node}"));
+            Finding::no(
+                reason::POD_TERMINATING,
+                format!(
+                    "The pod is gone from the API server since {since}, but nobody saw its process end: it was deleted by force, or the operator was away. It may still run if {node} has failed and that is not known yet, and a second one could damage the credentials. The next pod is made {seconds} s after that, if the node still answers."
+                ),
+            )
+        }
+    }
 }
 
 fn in_the_way(facts: &Facts<'_>) -> Finding {

@@ -5,7 +5,7 @@ use crds::spec::{OnNodeLoss, OperatingMode};
 use k8s_openapi::jiff::SignedDuration;
 
 use super::*;
-use crate::observe::{Departed, Lasting};
+use crate::observe::{Answering, Departed, Lasting};
 
 const MODES: [&str; 3] = [r#""Running""#, r#""Suspended""#, r#""Running","onNodeLoss":"Recreate""#];
 
@@ -55,9 +55,11 @@ fn statuses() -> [String; 3] {
     [String::new(), PAIRED.to_owned(), format!("{}{retry}", PAIRED.strip_suffix('}').unwrap())]
 }
 
-const NODES: [fn() -> NodeSeen; 6] = [
+const NODES: [fn() -> NodeSeen; 8] = [
     || NodeSeen::Unknown,
-    || NodeSeen::Ready,
+    || answering(900, false),
+    || answering(20, true),
+    || answering(90, true),
     || NodeSeen::NotReady { since: ago(10) },
     || NodeSeen::NotReady { since: ago(400) },
     || NodeSeen::OutOfService,
@@ -127,7 +129,8 @@ fn is_over(departed: &Departed, seen: &Observed) -> bool {
         NodeSeen::NotReady { since } => {
             seen.session.spec.on_node_loss == OnNodeLoss::Recreate && since == ago(400)
         }
-        NodeSeen::Ready | NodeSeen::Unknown => departed.noticed.lasted >= RULES.node_grace,
+        NodeSeen::Ready(Answering { returned: true, lasting }) if lasting.lasted.as_secs() < 40 => false,
+        NodeSeen::Ready(_) | NodeSeen::Unknown => departed.noticed.lasted >= RULES.node_grace,
     }
 }
 

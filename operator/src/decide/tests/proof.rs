@@ -46,17 +46,18 @@ fn a_pod_gone_from_a_silent_node_is_not_replaced_without_proof() {
     assert_eq!(node_to_look_at(&departed(NodeSeen::Unknown, 0)), Some("n"));
     assert_eq!(vanished("{}", silent), []);
     assert_eq!(vanished(r#"{"onNodeLoss":"Recreate"}"#, silent), [Step::CreatePod]);
-    for proof in [NodeSeen::Ready, NodeSeen::Gone, NodeSeen::OutOfService] {
+    for proof in [answering(900, false), NodeSeen::Gone, NodeSeen::OutOfService] {
         assert_eq!(vanished("{}", proof), [Step::CreatePod], "{proof:?}");
     }
 }
 
 #[test]
 fn a_pod_that_nobody_saw_end_is_waited_for_while_its_node_may_be_dead() {
-    for node in [NodeSeen::Ready, NodeSeen::Unknown] {
+    for node in [answering(900, false), NodeSeen::Unknown] {
         let early = decided(&departed(node, 59));
-        let wait = SignedDuration::from_secs(60);
-        let vanished = Standing::Vanished { node: Some("n".to_owned()), since: ago(59), wait };
+        let (wait, left) = (SignedDuration::from_secs(60), SignedDuration::from_secs(1));
+        let wait = Wait { after: After::Departure, since: ago(59), wait, left };
+        let vanished = Standing::Vanished { node: Some("n".to_owned()), wait };
         assert_eq!((early.pod, early.steps, early.again), (vanished, vec![], Some(Duration::from_secs(1))));
         assert_eq!(decided(&departed(node, 0)).again, Some(Duration::from_secs(15)), "its node is looked at");
         assert_eq!(steps(&departed(node, 60)), [Step::CreatePod]);
@@ -67,8 +68,28 @@ fn a_pod_that_nobody_saw_end_is_waited_for_while_its_node_may_be_dead() {
 }
 
 #[test]
+fn a_node_that_is_back_gets_time_to_end_what_it_finds() {
+    let back = |lasted| departed(answering(lasted, true), 4_000);
+    let waiting = decided(&back(39));
+    let Standing::Vanished { wait, .. } = waiting.pod else { panic!("{waiting:?}") };
+    assert_eq!((wait.after, wait.since, wait.wait.as_secs()), (After::Return, ago(39), 40));
+    assert_eq!((waiting.steps, waiting.again), (vec![], Some(Duration::from_secs(1))));
+    assert_eq!(steps(&back(40)), [Step::CreatePod]);
+    // An operator that has only just started knows of the absence from the status.
+    let told = PAIRED.replace(
+        r#""conditions":[]"#,
+        r#""conditions":[{"type":"PodReady","status":"False","reason":"NodeUnreachable","message":"","lastTransitionTime":"2026-06-01T11:00:00Z"}]"#,
+    );
+    let successor = |lasted| {
+        let session = seen("{}", &told).session;
+        steps(&Observed { session, ..departed(answering(lasted, false), 4_000) })
+    };
+    assert_eq!((successor(39), successor(40)), (vec![], vec![Step::CreatePod]));
+}
+
+#[test]
 fn what_may_still_run_keeps_its_volume() {
-    let mut resetting = departed(NodeSeen::Ready, 5);
+    let mut resetting = departed(answering(900, false), 5);
     annotated(&mut resetting, |session| session.spec.volume_reset_token = Some("t".to_owned()));
     assert_eq!(steps(&resetting), []);
     resetting.departed = None;

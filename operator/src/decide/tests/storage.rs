@@ -31,7 +31,7 @@ fn an_older_store_is_told_and_the_pod_left_alone() {
 fn a_reset_goes_step_by_step() {
     let spec = r#"{"volumeResetToken":"t"}"#;
     let mut seen = running(spec, PAIRED, SessionState::Open);
-    seen.node = NodeSeen::Ready;
+    seen.node = answering(900, false);
     assert_eq!(steps(&seen), deletes("p-1", Ending::VolumeReset));
     seen.pods[0].deleting = Some(Deleting { deadline: ago(-30), grace: 30 });
     assert_eq!(steps(&seen), [], "not before the pod is gone");

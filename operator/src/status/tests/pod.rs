@@ -5,9 +5,9 @@ use k8s_openapi::jiff::SignedDuration;
 use super::*;
 use crate::observe::{Departed, Lasting};
 
-fn departed(lasted: i64) -> Option<Departed> {
+fn departed(lasted: i64) -> Departed {
     let noticed = Lasting { since: ago(lasted), lasted: SignedDuration::from_secs(lasted) };
-    Some(Departed { node: Some("n".to_owned()), noticed })
+    Departed { node: Some("n".to_owned()), noticed }
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn a_lost_node_is_named_with_since_when_and_what_helps() {
         &["Node n ", "2026-06-01T11:50:00Z", "out-of-service", "Recreate"],
     );
     lost.pods.clear();
-    lost.departed = departed(400);
+    lost.departed = Some(departed(400));
     check(&lost, READY, ("False", reason::NODE_UNREACHABLE), &["gone from the API server"]);
     assert!(told(&lost).pod.is_some(), "what is known of the last pod is kept until its end is proven");
     lost.node = NodeSeen::Gone;
@@ -83,12 +83,15 @@ fn a_lost_node_is_named_with_since_when_and_what_helps() {
 #[test]
 fn a_pod_that_nobody_saw_end_is_told_with_how_long_it_is_waited_for() {
     let mut vanished = seen("{}", PAIRED);
-    (vanished.node, vanished.departed) = (NodeSeen::Ready, departed(5));
+    (vanished.node, vanished.departed) = (answering(900, false), Some(departed(5)));
     let words = ["gone from the API server since 2026-06-01T11:59:55Z", "node n ", "60 s after that"];
     check(&vanished, READY, ("False", reason::POD_TERMINATING), &words);
     assert!(told(&vanished).pod.is_some(), "what is known of the last pod is kept until its end is proven");
-    vanished.departed = departed(60);
+    vanished.departed = Some(departed(60));
     assert!(told(&vanished).pod.is_none());
+    vanished.node = answering(5, true);
+    let words = ["Node n answers again since 2026-06-01T11:59:55Z", "40 s after that"];
+    check(&vanished, READY, ("False", reason::NODE_UNREACHABLE), &words);
 }
 
 #[test]
