@@ -55,7 +55,9 @@ impl Runner {
             Effect::Logout(ticket) => self.log_out(ticket),
             Effect::RequestCode { ticket, phone } => self.request_code(ticket, phone),
             Effect::Wipe => self.wipe(),
-            Effect::Transmit { generation, ids, behind } => self.transmit(generation, ids, behind),
+            Effect::Transmit { generation, connection, ids, behind } => {
+                self.transmit((generation, connection), ids, behind);
+            }
             Effect::Answer(ticket, result) => self.answer(ticket, result),
             Effect::Resolve { id, outcome } => self.resolve(&id, &outcome),
             Effect::Announce(event) => self.announce(event),

@@ -111,7 +111,11 @@ fn heard(state: &mut State, signal: Signal, now: u64) -> Vec<Effect> {
         Signal::Ended(ending) => return ended(state, &ending, now),
         Signal::Ack { id, refused } => return acknowledged(state, id, refused),
         Signal::Receipt { ids, progress } => return receipt(state, ids, progress),
-        Signal::Transmitted { id, result } => return transmitted(state, id, result, now),
+        Signal::Transmitted { connection, id, result } if state.counts(connection) => {
+            return transmitted(state, id, result, now);
+        }
+        // What was handed to it has been put back, and may be on its way anew.
+        Signal::Transmitted { .. } => {}
         Signal::Gone => state.engine_gone(false, now),
         Signal::Broken { reason, passing: true } => {
             state.engine_gone(true, now);

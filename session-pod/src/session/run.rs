@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use session_api::{QrCode, SessionStatus};
@@ -63,6 +63,8 @@ pub(crate) struct Runner {
     pub(super) fresh: Fresh,
     /// Whether everything that was handed over last was written, once that is known.
     pub(super) last_batch: Option<oneshot::Receiver<bool>>,
+    /// The connection that messages may be written on right now, 0 for none.
+    pub(super) line: Arc<AtomicU64>,
     pub(super) done: bool,
     inbox: mpsc::Receiver<Letter>,
     signals: mpsc::UnboundedReceiver<Input>,
@@ -105,6 +107,7 @@ impl Runner {
             records: Records::default(),
             fresh: Fresh::default(),
             last_batch: None,
+            line: Arc::default(),
             done: false,
             inbox,
             signals,
@@ -228,6 +231,7 @@ impl Runner {
                 state = next;
                 effects.extend(caused);
             }
+            self.line.store(state.line().unwrap_or(0), Ordering::Release);
             inputs = self.perform(effects).await;
             self.publish(&state);
         }

@@ -69,6 +69,8 @@ pub(crate) struct State {
     pub drained: bool,
     /// A wipe is under way.
     pub wiping: bool,
+    /// Counts the connections, over all clients.
+    connection: u64,
     generation: u64,
     failures: u32,
     start_at: u64,
@@ -119,6 +121,7 @@ impl State {
             stop_at: None,
             drained: false,
             wiping: false,
+            connection: 0,
             generation: 0,
             failures: 0,
             start_at: 0,
@@ -129,6 +132,16 @@ impl State {
     /// Whether the store holds the credentials of a paired device.
     pub(crate) fn is_paired(&self) -> bool {
         self.link.account().is_some() && !self.credentials_lost
+    }
+
+    /// The connection that messages may be written on right now.
+    pub(crate) fn line(&self) -> Option<u64> {
+        self.connected.then_some(self.connection)
+    }
+
+    /// Whether this is the newest connection, there still or not.
+    pub(super) fn counts(&self, connection: u64) -> bool {
+        self.connection == connection
     }
 
     /// When the state is to be looked at again without an input.
@@ -222,6 +235,7 @@ impl State {
     pub(super) fn connected_again(&mut self) {
         self.failures = 0;
         self.connected = true;
+        self.connection += 1;
         self.outbox.put_all_back();
     }
 

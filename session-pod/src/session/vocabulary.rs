@@ -86,6 +86,8 @@ pub(crate) enum Signal {
     },
     /// A message was written to the wire, or not.
     Transmitted {
+        /// On which connection, counted by the session.
+        connection: u64,
         /// Which.
         id: String,
         /// How it went.
@@ -206,6 +208,8 @@ pub(crate) enum Effect {
     Transmit {
         /// By which client.
         generation: u64,
+        /// On which of its connections; once that is gone, nothing more is written.
+        connection: u64,
         /// Which messages.
         ids: Vec<String>,
         /// Those that were handed over before are still being written: these go behind them, and are held with them.

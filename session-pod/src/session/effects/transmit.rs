@@ -1,6 +1,7 @@
 //! Has messages written to the wire, one after another, beside the session task; it hears how each went.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use session_api::Reason;
 use tokio::sync::oneshot;
@@ -12,9 +13,10 @@ use crate::store::Store;
 
 impl Runner {
     /// Has these messages written; what stands behind one that cannot be written is held.
-    pub(super) fn transmit(&mut self, generation: u64, ids: Vec<String>, behind: bool) {
+    pub(super) fn transmit(&mut self, (generation, connection): (u64, u64), ids: Vec<String>, behind: bool) {
         let (Some(engine), Some(store)) = (self.engine.clone(), self.setup.store.clone()) else { return };
         let (to_self, metrics) = (self.to_self.clone(), Arc::clone(&self.setup.metrics));
+        let line = Arc::clone(&self.line);
         let kept: Vec<_> = ids.into_iter().map(|id| (self.fresh.take(&id), id)).collect();
         let (done, all_written) = oneshot::channel();
         let before = self.last_batch.replace(all_written).filter(|_| behind);
@@ -26,6 +28,8 @@ impl Runner {
             for (fresh, id) in kept {
                 let result = match fresh {
                     _ if !written => Transmission::Held,
+                    // The next connection writes it.
+                    _ if line.load(Ordering::Acquire) != connection => Transmission::Disconnected,
                     Some(Outgoing { to, message }) => engine.transmit(&id, &to, &message).await,
                     None => match stored(&store, &id).await {
                         Ok(Some((to, message))) => engine.transmit(&id, &to, &message).await,
@@ -40,7 +44,7 @@ impl Runner {
                 };
                 written = result == Transmission::Written;
                 metrics.transmitted(&result);
-                let signal = Signal::Transmitted { id, result };
+                let signal = Signal::Transmitted { connection, id, result };
                 let _stopped = to_self.send(Input::Engine { generation, signal });
             }
             // Nobody may stand behind it.

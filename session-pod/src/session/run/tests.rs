@@ -93,33 +93,60 @@ async fn an_acknowledgement_that_could_not_be_stored_is_stored_before_the_queue_
     assert_eq!(back, [Input::StorageBack(waiting("B"))], "A does not go out again");
 }
 
-#[tokio::test]
-async fn a_message_that_cannot_be_read_is_held_and_the_store_has_failed() {
-    let mut rig = Rig::with_sends(&["A"]);
-    rig.sql("ALTER TABLE outbox RENAME TO away");
-    let round = vec![
-        Effect::StartEngine { generation: 1, proxy: None },
-        Effect::Transmit { generation: 1, ids: vec!["A".into()], behind: false },
-    ];
-    assert_eq!(rig.runner.perform(round).await, []);
-    let mut failed = false;
-    let heard = async {
-        loop {
-            match rig.runner.signals.recv().await {
-                Some(Input::StorageFailed(_)) => failed = true,
-                Some(Input::Engine { signal: Signal::Transmitted { id, result }, .. }) => break (id, result),
-                other => assert!(other.is_some(), "the task hears itself"),
+impl Rig {
+    /// Hands these messages over and waits for how each went; says whether the store failed meanwhile.
+    async fn transmitted(&mut self, connection: u64, ids: &[&str]) -> (Vec<(String, Transmission)>, bool) {
+        let count = ids.len();
+        let ids = ids.iter().map(|id| (*id).to_owned()).collect();
+        let round = vec![
+            Effect::StartEngine { generation: 1, proxy: None },
+            Effect::Transmit { generation: 1, connection, ids, behind: false },
+        ];
+        assert_eq!(self.runner.perform(round).await, []);
+        let (mut told, mut failed) = (Vec::new(), false);
+        let heard = async {
+            while told.len() < count {
+                match self.runner.signals.recv().await {
+                    Some(Input::StorageFailed(_)) => failed = told.is_empty(),
+                    Some(Input::Engine { signal: Signal::Transmitted { id, result, .. }, .. }) => {
+                        told.push((id, result));
+                    }
+                    other => assert!(other.is_some(), "the task hears itself"),
+                }
             }
-        }
-    };
-    let told = tokio::time::timeout(Duration::from_secs(20), heard).await.expect("it is told");
-    assert_eq!((told, failed), (("A".to_owned(), Transmission::Held), true), "the failure comes first");
-    assert_eq!(rig.runner.perform(vec![Effect::StopEngine(1)]).await, []);
-    let ended = async {
-        let last = |input: &Input| {
-            matches!(input, Input::Engine { signal: Signal::Gone | Signal::Broken { .. }, .. })
         };
-        while !last(&rig.runner.signals.recv().await.unwrap()) {}
-    };
-    tokio::time::timeout(Duration::from_secs(20), ended).await.expect("the client ends");
+        tokio::time::timeout(Duration::from_secs(20), heard).await.expect("it is told");
+        assert_eq!(self.runner.perform(vec![Effect::StopEngine(1)]).await, []);
+        let ended = async {
+            let last = |input: &Input| {
+                matches!(input, Input::Engine { signal: Signal::Gone | Signal::Broken { .. }, .. })
+            };
+            while !last(&self.runner.signals.recv().await.unwrap()) {}
+        };
+        tokio::time::timeout(Duration::from_secs(20), ended).await.expect("the client ends");
+        (told, failed)
+    }
+}
+
+fn told(all: &[(&str, Transmission)]) -> Vec<(String, Transmission)> {
+    all.iter().map(|(id, result)| ((*id).to_owned(), result.clone())).collect()
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_read_has_failed_and_its_messages_are_held() {
+    let mut rig = Rig::with_sends(&["A", "B"]);
+    rig.runner.line.store(1, Ordering::Release);
+    rig.sql("ALTER TABLE outbox RENAME TO away");
+    let held = told(&[("A", Transmission::Held), ("B", Transmission::Held)]);
+    assert_eq!(rig.transmitted(1, &["A", "B"]).await, (held, true), "the failure comes first");
+}
+
+#[tokio::test]
+async fn nothing_more_is_written_on_a_connection_that_is_gone() {
+    let mut rig = Rig::with_sends(&["A", "B"]);
+    rig.runner.line.store(2, Ordering::Release);
+    // Whoever looks at the messages of the first connection finds no store.
+    rig.sql("ALTER TABLE outbox RENAME TO away");
+    let refused = told(&[("A", Transmission::Disconnected), ("B", Transmission::Held)]);
+    assert_eq!(rig.transmitted(1, &["A", "B"]).await, (refused, false));
 }

@@ -33,9 +33,7 @@ impl State {
     /// Sends what may go out now, and judges what is overdue.
     pub(super) fn pump(&mut self, now: Now) -> Vec<Effect> {
         let Engine::Running(generation) = self.engine else { return Vec::new() };
-        if !self.connected {
-            return Vec::new();
-        }
+        let Some(connection) = self.line() else { return Vec::new() };
         let overdue = self.outbox.expire(now.ms);
         let mut effects: Vec<Effect> = overdue.into_iter().flat_map(|verdict| self.judge(verdict)).collect();
         if self.send_at <= now.ms {
@@ -43,7 +41,7 @@ impl State {
             let ids = self.outbox.start(pace::ahead(&self.config.policy), now.ms);
             if !ids.is_empty() {
                 self.send_at = now.ms + pace::gap(&self.config.policy, now.roll);
-                effects.push(Effect::Transmit { generation, ids, behind });
+                effects.push(Effect::Transmit { generation, connection, ids, behind });
             }
         }
         effects

@@ -108,9 +108,10 @@ fn send(id: &str, to: &str) -> Ask {
     Ask::Send { id: id.into(), to: to.into() }
 }
 
-fn transmit(generation: u64, ids: &[&str]) -> Effect {
+fn transmit(line: (u64, u64), ids: &[&str]) -> Effect {
+    let (generation, connection) = line;
     let ids = ids.iter().map(|id| (*id).to_owned()).collect();
-    Effect::Transmit { generation, ids, behind: false }
+    Effect::Transmit { generation, connection, ids, behind: false }
 }
 
 fn start(generation: u64) -> Effect {
@@ -181,14 +182,14 @@ fn pairing_stops_when_told_and_starts_again() {
 #[test]
 fn passing_ends_reconnect_and_send_again_with_the_same_id() {
     let scene = Scene::open_with(&["m"]);
-    scene.does(&transmit(1, &["m"]));
-    let written = Signal::Transmitted { id: "m".into(), result: Transmission::Written };
+    scene.does(&transmit((1, 1), &["m"]));
+    let written = Signal::Transmitted { connection: 1, id: "m".into(), result: Transmission::Written };
     let scene = scene.hears(written).hears(Signal::Disconnected(reason("connection_lost", "")));
     scene.is(S::Reconnecting).because("connection_lost");
     let sent = scene.asks(send("x", "a@lid"));
     sent.does(&Effect::Accept(7));
     let scene = sent.hears(Signal::Connected(me()));
-    scene.is(S::Open).does(&transmit(1, &["m"]));
+    scene.is(S::Open).does(&transmit((1, 2), &["m"]));
     let opened = |e: &Effect| matches!(e, Effect::Write(Write::Append(EventData::SessionOpen { .. })));
     assert!(!scene.effects.iter().any(opened), "it was open before");
 }

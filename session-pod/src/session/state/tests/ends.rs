@@ -87,7 +87,8 @@ fn a_stop_drains_what_is_on_the_way_then_ends() {
     scene.is(S::Stopping);
     let refused = scene.asks(send("x", "a@lid"));
     refused.answers(Err(Refusal::Stopping));
-    let scene = refused.hears(Signal::Transmitted { id: "m".into(), result: Transmission::Written });
+    let scene =
+        refused.hears(Signal::Transmitted { connection: 1, id: "m".into(), result: Transmission::Written });
     assert!(!scene.effects.contains(&Effect::StopEngine(1)), "the acknowledgement is waited for");
     let scene = scene.hears(Signal::Ack { id: "m".into(), refused: None });
     scene.does(&Effect::StopEngine(1));

@@ -17,7 +17,11 @@ fn sends_are_taken_only_when_they_can_be_sent_one_day() {
 #[test]
 fn an_acknowledgement_settles_and_a_refusal_gives_up() {
     let sent = || {
-        Scene::open_with(&["m"]).hears(Signal::Transmitted { id: "m".into(), result: Transmission::Written })
+        Scene::open_with(&["m"]).hears(Signal::Transmitted {
+            connection: 1,
+            id: "m".into(),
+            result: Transmission::Written,
+        })
     };
     let scene = sent().hears(Signal::Ack { id: "m".into(), refused: None });
     scene
@@ -44,13 +48,16 @@ fn a_receipt_stands_in_for_a_lost_acknowledgement() {
 
 #[test]
 fn failed_writes_are_tried_again_and_impossible_ones_given_up() {
-    let transmitted = |result| Scene::open_with(&["m"]).hears(Signal::Transmitted { id: "m".into(), result });
+    let transmitted = |result| {
+        Scene::open_with(&["m"]).hears(Signal::Transmitted { connection: 1, id: "m".into(), result })
+    };
     transmitted(Transmission::Failed).does(&record(Write::Attempts { id: "m".into(), attempts: 1 }));
     let why = reason("invalid_message", "");
     let scene = transmitted(Transmission::Impossible(why.clone()));
     scene.does(&write(Write::Failed { id: "m".into(), reason: why }));
     let gone = Scene::open_with(&["m"]).hears(Signal::Disconnected(reason("connection_lost", "")));
-    let gone = gone.hears(Signal::Transmitted { id: "m".into(), result: Transmission::Disconnected });
+    let gone =
+        gone.hears(Signal::Transmitted { connection: 1, id: "m".into(), result: Transmission::Disconnected });
     assert_eq!((gone.effects.len(), gone.state.outbox.depth()), (0, 1), "that was no try");
 }
 
@@ -58,7 +65,8 @@ fn failed_writes_are_tried_again_and_impossible_ones_given_up() {
 fn silence_is_tried_again_and_ends() {
     let mut scene = Scene::open_with(&["m"]);
     for _ in 0..100 {
-        scene = scene.hears(Signal::Transmitted { id: "m".into(), result: Transmission::Written });
+        scene =
+            scene.hears(Signal::Transmitted { connection: 1, id: "m".into(), result: Transmission::Written });
         scene = scene.after(60_000, Input::Tick).after(60_000, Input::Tick);
         if scene.state.outbox.depth() == 0 {
             return;
@@ -77,12 +85,13 @@ fn sends_keep_the_pace_of_the_policy() {
     assert_eq!(again.effects, [Effect::Answer(7, Ok(()))], "the same hash changes nothing");
     let stored = |id: &str| Input::Stored { id: id.into(), to: "a@lid".into() };
     let scene = again.after(0, stored("1"));
-    scene.does(&transmit(1, &["1"]));
-    let scene = scene.hears(Signal::Transmitted { id: "1".into(), result: Transmission::Written });
+    scene.does(&transmit((1, 1), &["1"]));
+    let scene =
+        scene.hears(Signal::Transmitted { connection: 1, id: "1".into(), result: Transmission::Written });
     let scene = scene.after(0, stored("2"));
     assert_eq!(scene.effects, []);
     assert_eq!(scene.state.wake_at(scene.now), Some(scene.now + 1_500));
-    scene.after(1_500, Input::Tick).does(&transmit(1, &["2"]));
+    scene.after(1_500, Input::Tick).does(&transmit((1, 1), &["2"]));
 }
 
 /// A configuration with a cooldown of three seconds.
@@ -127,4 +136,23 @@ fn a_send_that_could_not_be_stored_takes_no_cooldown() {
     let scene = scene.after(0, Input::Stored { id: "2".into(), to: "a@lid".into() });
     let scene = scene.after(0, failed()).after(0, Input::StorageBack(queued(&["2"])));
     scene.asks(send("3", "a@lid")).answers(Err(Refusal::Cooldown(3_000)));
+}
+
+#[test]
+fn an_old_connection_says_nothing_of_what_the_new_one_writes() {
+    let scene = Scene::open_with(&["m"]).hears(Signal::Disconnected(reason("connection_lost", "")));
+    assert_eq!(scene.state.line(), None, "nothing is written meanwhile");
+    let scene = scene.hears(Signal::Connected(me()));
+    scene.does(&transmit((1, 2), &["m"]));
+    assert_eq!(scene.state.line(), Some(2));
+    let late = |result| Signal::Transmitted { connection: 1, id: "m".into(), result };
+    let impossible = Transmission::Impossible(reason("invalid_message", ""));
+    for result in [Transmission::Disconnected, Transmission::Held, Transmission::Failed, impossible] {
+        let scene = Scene { state: scene.state.clone(), effects: Vec::new(), now: scene.now };
+        let scene = scene.hears(late(result));
+        assert_eq!(scene.effects, [], "it is being written");
+        let written = Signal::Transmitted { connection: 2, id: "m".into(), result: Transmission::Written };
+        let scene = scene.hears(written).hears(late(Transmission::Held));
+        assert_eq!(scene.effects, [], "nor is it written once more");
+    }
 }

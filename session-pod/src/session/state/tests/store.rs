@@ -20,7 +20,7 @@ fn another_proxy_rebuilds_the_connection_once_and_loses_nothing() {
     let scene = again.hears(Signal::Gone);
     scene.does(&Effect::StartEngine { generation: 2, proxy: proxy.clone() });
     let scene = scene.hears(Signal::Connected(me()));
-    scene.is(S::Open).does(&transmit(2, &["m"]));
+    scene.is(S::Open).does(&transmit((2, 2), &["m"]));
     let paced = ConfigPush { hash: "h2".into(), proxy, ..through(None, "") };
     let scene = scene.asks(Ask::Configure(paced));
     assert!(!scene.effects.contains(&Effect::StopEngine(2)), "the proxy is the same");
