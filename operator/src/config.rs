@@ -48,6 +48,9 @@ pub struct Config {
     /// it end. More than kube-controller-manager's --node-monitor-grace-period.
     #[arg(long, env = "WAREST_NODE_GRACE_SECONDS", default_value_t = 60)]
     pub node_grace_seconds: u32,
+    /// A watch is begun anew after this time, seconds; what is silent for 5 s longer counts as broken.
+    #[arg(long, env = "WAREST_WATCH_TIMEOUT_SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=290))]
+    pub watch_timeout_seconds: u32,
     /// Every session is looked at again after this time, seconds (more or less, so that they do not all come at once).
     #[arg(long, env = "WAREST_RESYNC_SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u32).range(10..))]
     pub resync_seconds: u32,

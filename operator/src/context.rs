@@ -46,7 +46,7 @@ pub struct Context {
     /// The nodes that had to be looked at.
     pub nodes: Nodes,
     /// What is remembered between two looks.
-    pub memory: Memory,
+    pub memory: Arc<Memory>,
 }
 
 /// What is remembered between two looks; all of it may be forgotten.
@@ -115,6 +115,16 @@ impl Memory {
         self.codes.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 
+    /// How much is remembered of each kind. Nothing of it may grow with what is gone.
+    pub fn sizes(&self) -> [(&'static str, usize); 4] {
+        [
+            ("uids", size(&self.uids)),
+            ("failures", size(&self.failures)),
+            ("calls", size(&self.calls)),
+            ("codes", size(&self.codes)),
+        ]
+    }
+
     /// Nodes may not be read. Goes out: whether that is found for the first time.
     pub fn nodes_are_forbidden(&self) -> bool {
         !self.nodes_forbidden.swap(true, Ordering::Relaxed)
@@ -133,6 +143,10 @@ impl Memory {
         namespaces.retain(|_, (_, at)| at.elapsed() < NAMESPACE_FOR);
         namespaces.insert(namespace.to_owned(), (terminating, Instant::now()));
     }
+}
+
+fn size<V>(map: &Mutex<HashMap<SessionKey, V>>) -> usize {
+    map.lock().unwrap_or_else(PoisonError::into_inner).len()
 }
 
 /// Half a second, doubling, at most a minute.

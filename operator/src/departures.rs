@@ -51,6 +51,14 @@ impl Departures {
         self.gone().entry(place).or_insert_with(|| Departure::new(told.node.clone(), None, false));
     }
 
+    /// There is no session at this place any more: that its last pod has ended is of no use to anybody.
+    pub fn forget_ended(&self, place: &Place) {
+        let mut gone = self.gone();
+        if gone.get(place).is_some_and(|departure| departure.ended) {
+            gone.remove(place);
+        }
+    }
+
     /// There is a pod at this place.
     pub fn is_there(&self, place: &Place) {
         self.gone().remove(place);
@@ -187,5 +195,16 @@ mod tests {
             departures.is_there(&place("toko"));
         });
         assert_eq!(back, None);
+    }
+
+    #[test]
+    fn without_its_session_only_what_may_run_is_remembered() {
+        let (departures, last) = (Departures::default(), pod(&seen("{}", PAIRED)));
+        departures.deleted(place("well"), &PodSeen { phase: Phase::Succeeded, ..last.clone() });
+        departures.deleted(place("forced"), &last);
+        for name in ["well", "forced"] {
+            departures.forget_ended(&place(name));
+        }
+        assert_eq!(departures.len(), 1);
     }
 }

@@ -71,6 +71,16 @@ impl Gate {
         open
     }
 
+    /// For how many sessions something is waited for.
+    pub fn len(&self) -> usize {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Whether nothing is waited for.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// The session is gone.
     pub fn forget(&self, key: &SessionKey) {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(key);

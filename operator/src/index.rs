@@ -88,6 +88,11 @@ impl Index {
         self.users.get(shared).into_iter().flatten().map(|(_, key)| key.clone()).collect()
     }
 
+    /// How many sessions there are, and how many things that they use.
+    pub fn sizes(&self) -> (usize, usize) {
+        (self.entries.len(), self.users.len())
+    }
+
     fn beside(&self, shared: &Shared, key: &SessionKey) -> Vec<SessionKey> {
         let secret = matches!(shared, Shared::Secret(..));
         self.users(shared).into_iter().filter(|other| !secret && other != key).collect()

@@ -46,6 +46,11 @@ struct Kind {
     kind: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct What {
+    what: &'static str,
+}
+
 /// A condition as it stands: all three words are from a fixed set.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Standing {
@@ -63,6 +68,10 @@ pub struct Figures<'f, I> {
     pub polls: usize,
     /// The rollout's plan.
     pub plan: &'f Plan,
+    /// Objects in the caches, by kind.
+    pub cached: &'f [(&'static str, usize)],
+    /// What is remembered beside that, by what it is.
+    pub remembered: &'f [(&'static str, usize)],
     /// All sessions.
     pub sessions: I,
 }
@@ -79,6 +88,8 @@ pub struct Metrics {
     watches_broken: Family<Kind, Counter>,
     leader: Level,
     polls: Level,
+    cached: Family<Kind, Level>,
+    remembered: Family<What, Level>,
     sessions: Family<Standing, Level>,
     rollout_outdated: Level,
     rollout_unavailable: Level,
@@ -115,6 +126,8 @@ impl Metrics {
         let registry = self.registry.sub_registry_with_prefix("warest_operator");
         registry.register("leader", "1 if this operator leads", self.leader.clone());
         registry.register("polls", "Session pods that are polled", self.polls.clone());
+        registry.register("cached_objects", "Objects in the caches, by kind", self.cached.clone());
+        registry.register("remembered", "What is remembered beside the caches", self.remembered.clone());
         let help = "Sessions by condition, its status and its reason (of the leader alone)";
         registry.register("sessions", help, self.sessions.clone());
         let help = "Sessions that lack a change and wait for their turn";
@@ -157,7 +170,13 @@ impl Metrics {
     where
         S: AsRef<WhatsAppSession>,
     {
-        let Figures { leads, polls, plan, sessions } = figures;
+        let Figures { leads, polls, plan, cached, remembered, sessions } = figures;
+        for (kind, count) in cached {
+            self.cached.get_or_create(&Kind { kind }).set(*count as u64);
+        }
+        for (what, count) in remembered {
+            self.remembered.get_or_create(&What { what }).set(*count as u64);
+        }
         self.leader.set(u64::from(leads));
         self.polls.set(polls as u64);
         let waits = |waiting: &&Waiting| **waiting != Waiting::Somebody;
@@ -227,7 +246,16 @@ mod tests {
     #[test]
     fn sessions_are_counted_by_condition_and_never_named() {
         let metrics = Metrics::new();
-        metrics.set(Figures { leads: true, polls: 3, plan: &Plan::default(), sessions: all().into_iter() });
+        let plan = Plan::default();
+        let figures = |leads, polls| Figures {
+            leads,
+            polls,
+            plan: &plan,
+            cached: &[("Pod", 2)],
+            remembered: &[("gate", 1)],
+            sessions: all().into_iter(),
+        };
+        metrics.set(figures(true, 3));
         let text = metrics.text();
         for line in [
             r#"warest_operator_sessions{condition="Ready",status="True",reason="AsExpected"} 1"#,
@@ -235,12 +263,14 @@ mod tests {
             r#"warest_operator_sessions{condition="Paired",status="Unknown",reason="Unknown"} 3"#,
             "warest_operator_leader 1",
             "warest_operator_polls 3",
+            r#"warest_operator_cached_objects{kind="Pod"} 2"#,
+            r#"warest_operator_remembered{what="gate"} 1"#,
         ] {
             assert!(text.lines().any(|one| one == line), "{line}\n{text}");
         }
         assert!(!["toko", "kedai", "warung"].iter().any(|name| text.contains(name)), "{text}");
 
-        metrics.set(Figures { leads: false, polls: 0, plan: &Plan::default(), sessions: all().into_iter() });
+        metrics.set(figures(false, 0));
         assert!(!metrics.text().contains("warest_operator_sessions{"), "a follower counts nothing twice");
     }
 

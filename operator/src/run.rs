@@ -23,7 +23,7 @@ use crate::nodes::Nodes;
 use crate::observe::SessionKey;
 use crate::poll;
 use crate::rollout::{self, Fleet};
-use crate::world::World;
+use crate::world::{self, World};
 
 mod endpoints;
 
@@ -33,6 +33,9 @@ use endpoints::Figures;
 pub const BAD_CONFIGURATION: u8 = 64;
 /// Exit code: the lead is lost, or something failed.
 pub const FAILED: u8 = 1;
+
+/// How much later than it should a watch may end.
+const SLACK: Duration = Duration::from_secs(5);
 
 /// How many sessions may wait to be looked at in the channel; whoever wakes more waits.
 const WAKES: usize = 1_024;
@@ -101,7 +104,7 @@ pub fn run(config: Config) -> Result<(), RunError> {
 }
 
 async fn serve(config: Config) -> Result<(), RunError> {
-    let kube = kube_config().await?;
+    let kube = kube_config(Duration::from_secs(config.watch_timeout_seconds.into()) + SLACK).await?;
     let namespace = config.namespace.clone().filter(|name| !name.is_empty());
     let namespace = namespace.unwrap_or_else(|| kube.default_namespace.clone());
     let settings = Settings {
@@ -114,21 +117,18 @@ async fn serve(config: Config) -> Result<(), RunError> {
     let stop = stop_signal()?;
     let (wake, woken) = mpsc::channel(WAKES);
     let metrics = Arc::new(Metrics::new());
-    let world = World::watch(
-        &client,
-        (&config.watch_namespaces, &config.selector),
-        (wake.clone(), Arc::clone(&metrics)),
-    );
+    let world = World::watch(&client, scope(&config), (wake.clone(), Arc::clone(&metrics)));
     let mut campaign = campaign(kube, &config.lease, &namespace)?;
     let guard = campaign.as_ref().map_or_else(Guard::always, Campaign::guard);
     let fleet = Arc::new(Fleet::new(rollout_settings(&config)?, build::pod::revision(&settings.session)));
     let polls = poll::Sessions::new(wake.clone(), poll::Timing::default());
-    let figures = Figures { world: Arc::clone(&world), guard, polls, fleet, metrics };
+    let memory = Arc::new(Memory::default());
+    let figures = Figures { world: Arc::clone(&world), guard, polls, fleet, metrics, memory };
     let health = endpoints::serve(endpoints::listen(&config).await?, figures.clone(), stop.clone());
     let Some(woken) = lead(&figures.world, campaign.as_mut(), woken, stop.clone()).await else {
         return farewell(campaign).await;
     };
-    let Figures { world, guard, polls, fleet, metrics } = figures;
+    let Figures { world, guard, polls, fleet, metrics, memory } = figures;
     let key = match cluster_key::obtain(&client, &namespace).await {
         Ok(key) => key,
         Err(error) => {
@@ -138,14 +138,11 @@ async fn serve(config: Config) -> Result<(), RunError> {
     };
     let context = Arc::new(Context {
         key,
-        rules: Rules {
-            node_loss: config.node_loss().try_into().unwrap_or_default(),
-            node_grace: config.node_grace().try_into().unwrap_or_default(),
-        },
+        rules: rules(&config),
         resync: config.resync(),
         events: Events::new(client, &namespace),
         nodes: Nodes::default(),
-        memory: Memory::default(),
+        memory,
         fleet: Arc::clone(&fleet),
         world,
         polls,
@@ -159,7 +156,7 @@ async fn serve(config: Config) -> Result<(), RunError> {
     farewell(campaign).await
 }
 
-async fn kube_config() -> Result<kube::Config, RunError> {
+async fn kube_config(silence: Duration) -> Result<kube::Config, RunError> {
     let config = match kube::Config::incluster() {
         Ok(config) => Ok(config),
         Err(_) => kube::Config::infer().await,
@@ -172,6 +169,9 @@ async fn kube_config() -> Result<kube::Config, RunError> {
     // Every call has its own time limit; what may be tried again is decided where it is known what it does.
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(5));
+    // The server ends a watch before that: a connection that is silent for longer is dead, also before its first answer.
+    config.read_timeout = Some(silence);
+    config.reset_reader_on_write = true;
     Ok(config)
 }
 
@@ -224,6 +224,21 @@ async fn lead(
         () = stopped(stop) => return None,
     }
     Some(woken)
+}
+
+fn scope(config: &Config) -> world::Scope<'_> {
+    world::Scope {
+        namespaces: &config.watch_namespaces,
+        selector: &config.selector,
+        timeout_seconds: config.watch_timeout_seconds,
+    }
+}
+
+fn rules(config: &Config) -> Rules {
+    Rules {
+        node_loss: config.node_loss().try_into().unwrap_or_default(),
+        node_grace: config.node_grace().try_into().unwrap_or_default(),
+    }
 }
 
 fn rollout_settings(config: &Config) -> Result<rollout::Settings, RunError> {

@@ -24,6 +24,17 @@ mod follow;
 /// A session, or what could not be read as one.
 pub type Guarded = DeserializeGuard<WhatsAppSession>;
 
+/// What is watched.
+#[derive(Debug, Clone, Copy)]
+pub struct Scope<'a> {
+    /// These namespaces; none: all.
+    pub namespaces: &'a [String],
+    /// Label selector of sessions; empty: all.
+    pub selector: &'a str,
+    /// A watch is begun anew after so long.
+    pub timeout_seconds: u32,
+}
+
 /// What is known.
 pub struct World {
     /// The API server.
@@ -48,6 +59,7 @@ pub struct World {
     pub gate: Gate,
     metrics: Arc<Metrics>,
     scopes: Vec<String>,
+    timeout_seconds: u32,
     wake: mpsc::Sender<SessionKey>,
 }
 
@@ -68,13 +80,13 @@ impl Kept for Head {
 }
 
 impl World {
-    /// Begins to watch. Of which namespaces (none: all), and which labels. `wake` gets the sessions to be looked at.
+    /// Begins to watch. `wake` gets the sessions to be looked at.
     pub fn watch(
         client: &Client,
-        (namespaces, selector): (&[String], &str),
+        watched: Scope<'_>,
         (wake, metrics): (mpsc::Sender<SessionKey>, Arc<Metrics>),
     ) -> Arc<Self> {
-        let scopes = follow::scopes(namespaces);
+        let scopes = follow::scopes(watched.namespaces);
         let (sessions, mut writer) = reflector::store::<Guarded>();
         // The store is fed by changes alone: the caches know what a new list has left out, scope by scope.
         writer.apply_watcher_event(&Event::Init);
@@ -91,14 +103,32 @@ impl World {
             network_policies: Cache::default(),
             gate: Gate::default(),
             scopes: scopes.clone(),
+            timeout_seconds: watched.timeout_seconds,
             metrics,
             wake,
         });
         let writer = Arc::new(Mutex::new(writer));
         for scope in scopes {
-            world.follow_scope(&scope, selector, &writer);
+            world.follow_scope(&scope, watched.selector, &writer);
         }
         world
+    }
+
+    /// How many objects each cache has, by kind.
+    pub fn cached(&self) -> [(&'static str, usize); 5] {
+        [
+            ("WhatsAppSession", self.heads.len()),
+            ("Pod", self.pods.len()),
+            ("PersistentVolumeClaim", self.claims.len()),
+            ("Secret", self.secrets.len()),
+            ("NetworkPolicy", self.network_policies.len()),
+        ]
+    }
+
+    /// How much is remembered beside that.
+    pub fn remembered(&self) -> [(&'static str, usize); 4] {
+        let (index, users) = self.index().sizes();
+        [("gate", self.gate.len()), ("index", index), ("users", users), ("departures", self.departures.len())]
     }
 
     /// What sessions share.

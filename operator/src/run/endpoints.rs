@@ -9,6 +9,7 @@ use tracing::info;
 
 use super::{RunError, stopped};
 use crate::config::Config;
+use crate::context::Memory;
 use crate::health::{self, Health};
 use crate::leader::Guard;
 use crate::metrics::{self, Metrics};
@@ -45,6 +46,8 @@ pub(super) struct Figures {
     pub(super) polls: poll::Sessions,
     /// The rollout.
     pub(super) fleet: Arc<Fleet>,
+    /// What is remembered between two looks.
+    pub(super) memory: Arc<Memory>,
     /// What is counted.
     pub(super) metrics: Arc<Metrics>,
 }
@@ -73,6 +76,8 @@ pub(super) fn serve(listener: TcpListener, figures: Figures, stop: watch::Receiv
             leads: figures.guard.holds(),
             polls: figures.polls.count(),
             plan: &figures.fleet.plan(),
+            cached: &figures.world.cached(),
+            remembered: &[&figures.world.remembered()[..], &figures.memory.sizes()].concat(),
             sessions: sessions.iter().filter_map(|session| session.0.as_ref().ok()).map(Readable),
         });
         figures.metrics.text()

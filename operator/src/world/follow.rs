@@ -90,7 +90,7 @@ impl World {
         let (wake, metrics, scope) = (self.wake.clone(), Arc::clone(&self.metrics), scope.to_owned());
         let Cow::Borrowed(kind) = K::kind(&()) else { return };
         // Small pages: what a list needs at its height, the process keeps.
-        let config = config.page_size(PAGE);
+        let config = config.page_size(PAGE).timeout(self.timeout_seconds);
         tokio::spawn(async move {
             let stream = watcher(api, config).default_backoff().modify(|object| {
                 object.meta_mut().managed_fields = None;
@@ -118,7 +118,13 @@ impl World {
     /// The last that is known of a pod is kept when it goes, before the pod is forgotten.
     fn take_pod(&self, scope: &str, event: &Event<Pod>) -> Vec<SessionKey> {
         match event {
-            Event::Delete(pod) => self.departures.deleted(place(pod), &PodSeen::of(pod)),
+            Event::Delete(pod) => {
+                let (place, last) = (place(pod), PodSeen::of(pod));
+                self.departures.deleted(place.clone(), &last);
+                if self.session(&SessionKey { namespace: place.0.clone(), name: place.1.clone() }).is_none() {
+                    self.departures.forget_ended(&place);
+                }
+            }
             Event::Apply(pod) | Event::InitApply(pod) => self.departures.is_there(&place(pod)),
             Event::InitDone => {
                 for (place, pod) in self.pods.unlisted(scope) {
@@ -162,6 +168,7 @@ impl World {
     fn lose(&self, key: &SessionKey, writer: &mut Writer<Guarded>) -> Vec<SessionKey> {
         debug!(session = %key, "the resource is gone");
         self.gate.forget(key);
+        self.departures.forget_ended(&(key.namespace.clone(), key.name.clone()));
         if let Some(session) = self.session(key) {
             writer.apply_watcher_event(&Event::Delete((*session).clone()));
         }
