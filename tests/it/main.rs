@@ -24,6 +24,7 @@ mod install;
 mod judges;
 mod leader;
 mod lifecycle;
+mod node_loss;
 mod proxy;
 mod qr_codes;
 mod rollout;

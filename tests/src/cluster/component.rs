@@ -53,6 +53,8 @@ impl Component {
             .current_dir(&self.folder)
             .env_clear()
             .env("HOME", &self.folder)
+            // A node's programs call others: runc, iptables.
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env(mark, run)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a log"))

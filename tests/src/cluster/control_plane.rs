@@ -15,6 +15,9 @@ pub struct ClusterConfig {
     pub node_grace: Duration,
     /// How long pods stay on a node that is `NotReady` or unreachable before they are deleted, seconds. Kubernetes' own: 300.
     pub eviction_seconds: u32,
+    /// Address by which kubelets, and pods with a network of their own, reach the API server (see [`super::ContainerNode`]).
+    /// Absent: everything stays on loopback, where the volumes of claims are folders that any node reaches.
+    pub reachable: Option<Ipv4Addr>,
     /// Extra arguments of kube-apiserver.
     pub api_server: Vec<String>,
     /// Extra arguments of kube-controller-manager.
@@ -27,6 +30,7 @@ impl Default for ClusterConfig {
             audit: true,
             node_grace: Duration::from_secs(50),
             eviction_seconds: 300,
+            reachable: None,
             api_server: Vec::new(),
             controller_manager: Vec::new(),
         }
@@ -85,10 +89,7 @@ impl Layout {
         let eviction = config.eviction_seconds.to_string();
         let mut all = arguments(&[
             ("etcd-servers", &format!("http://{}:{}", self.address, self.etcd)),
-            ("bind-address", &self.address.to_string()),
-            ("advertise-address", &self.address.to_string()),
             ("secure-port", &self.api_server.to_string()),
-            ("endpoint-reconciler-type", "none"),
             ("service-cluster-ip-range", "10.96.0.0/16"),
             ("tls-cert-file", &self.path("pki/apiserver.crt")),
             ("tls-private-key-file", &self.path("pki/apiserver.key")),
@@ -104,6 +105,7 @@ impl Layout {
             ("default-not-ready-toleration-seconds", &eviction),
             ("default-unreachable-toleration-seconds", &eviction),
         ]);
+        all.extend(self.reach(config.reachable));
         if config.audit {
             all.extend(arguments(&[
                 ("audit-policy-file", &self.path("audit-policy.json")),
@@ -113,6 +115,25 @@ impl Layout {
         }
         all.extend(config.api_server.iter().cloned());
         all
+    }
+
+    /// Where the API server listens, and how it calls kubelets. Kubernetes takes no loopback address as an endpoint of a Service.
+    fn reach(&self, reachable: Option<Ipv4Addr>) -> Vec<String> {
+        let Some(address) = reachable else {
+            let address = self.address.to_string();
+            return arguments(&[
+                ("bind-address", &address),
+                ("advertise-address", &address),
+                ("endpoint-reconciler-type", "none"),
+            ]);
+        };
+        arguments(&[
+            ("bind-address", "0.0.0.0"),
+            ("advertise-address", &address.to_string()),
+            ("kubelet-client-certificate", &self.path("pki/admin.crt")),
+            ("kubelet-client-key", &self.path("pki/admin.key")),
+            ("kubelet-certificate-authority", &self.path("pki/ca.crt")),
+        ])
     }
 
     pub(super) fn controller_manager(&self, config: &ClusterConfig) -> Vec<String> {
@@ -184,6 +205,15 @@ mod tests {
                 all.contains(&"--kube-api-qps=5000".into()) && all.contains(&"--kube-api-burst=5000".into())
             );
         }
+    }
+
+    #[test]
+    fn loopback_is_left_only_when_it_is_wanted() {
+        let has = |config: &ClusterConfig, wanted: &str| layout().api_server(config).contains(&wanted.into());
+        assert!(has(&ClusterConfig::default(), "--bind-address=127.9.0.1"));
+        let config =
+            ClusterConfig { reachable: Some(Ipv4Addr::new(10, 200, 0, 1)), ..ClusterConfig::default() };
+        assert!(has(&config, "--bind-address=0.0.0.0") && has(&config, "--advertise-address=10.200.0.1"));
     }
 
     #[test]

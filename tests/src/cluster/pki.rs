@@ -1,6 +1,6 @@
 //! The certificates of one cluster.
 //!
-//! Comes in: the address of its API server. Goes out: PEM files in a folder. Everything is made anew for each cluster.
+//! Comes in: the addresses of its API server. Goes out: PEM files in a folder. Everything is made anew for each cluster.
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,9 @@ use rcgen::{
 /// The first address of the services' range: the API server's own service.
 const SERVICE: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 1);
 
+/// The API server's names on every cluster.
+const NAMES: [&str; 3] = ["127.0.0.1", "localhost", "kubernetes.default.svc"];
+
 /// A certificate authority and the folder where its certificates lie.
 #[derive(Debug)]
 pub(super) struct Pki {
@@ -23,7 +26,7 @@ pub(super) struct Pki {
 impl Pki {
     /// Makes the authority (`ca.crt`), the API server's certificate (`apiserver.crt`) and the
     /// keys of service accounts (`sa.key`, `sa.pub`).
-    pub(super) fn create(folder: PathBuf, address: Ipv4Addr) -> Self {
+    pub(super) fn create(folder: PathBuf, addresses: &[Ipv4Addr]) -> Self {
         std::fs::create_dir_all(&folder).expect("a folder");
         let key = KeyPair::generate().expect("a key");
         let mut authority = CertificateParams::default();
@@ -37,9 +40,9 @@ impl Pki {
         write(&folder.join("sa.key"), &accounts.serialize_pem());
         write(&folder.join("sa.pub"), &accounts.public_key_pem());
         let pki = Self { folder, issuer: Issuer::new(authority, key) };
-        let names =
-            [&address.to_string(), &SERVICE.to_string(), "127.0.0.1", "localhost", "kubernetes.default.svc"];
-        pki.server("apiserver", &names);
+        let addresses = addresses.iter().chain(&[SERVICE]).map(ToString::to_string);
+        let names: Vec<_> = addresses.chain(NAMES.map(str::to_owned)).collect();
+        pki.server("apiserver", &names.iter().map(String::as_str).collect::<Vec<_>>());
         pki
     }
 
