@@ -2,13 +2,14 @@
 //!
 //! Comes in: the programs in `tests/cluster/bin` (`scripts/cluster-tools` puts them there) and a [`ClusterConfig`].
 //! Goes out: a [`Cluster`] with clients, kubeconfig files, the audit log, and nodes that run pods: [`ProcessNode`] runs the
-//! real programs as processes, [`Kwok`] plays any number of pods.
+//! real programs as processes, [`Kwok`] plays any number of pods, [`ContainerNode`] is a kubelet with containers.
 //! It must not share a port or a folder with another cluster, nor leave a process or a folder behind: dropped values stop
 //! what they started, and [`janitor`] does it for a test process that was killed.
 
 pub mod audit;
 pub mod clients;
 pub mod component;
+pub mod container_node;
 pub mod control_plane;
 pub mod faults;
 pub mod janitor;
@@ -21,6 +22,7 @@ mod provisioner;
 pub mod relay;
 pub mod tools;
 
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
@@ -35,6 +37,7 @@ use tokio::sync::OnceCell;
 
 pub use audit::AuditEntry;
 pub use component::program;
+pub use container_node::ContainerNode;
 pub use control_plane::ClusterConfig;
 pub use kwok::Kwok;
 pub use node::{Open, ProcessNode, ProcessNodeConfig, overlaps};
@@ -91,7 +94,7 @@ impl Cluster {
     /// When a program is missing or ends, or nothing is ready before the deadline.
     pub async fn start(config: ClusterConfig) -> Self {
         let begun = Instant::now();
-        let shared = Arc::new(Shared::create());
+        let shared = Arc::new(Shared::create(config.reachable));
         let folder = shared.folder.path();
         let (layout, start) = (&shared.layout, |name, arguments| Component::start(name, arguments, folder));
         let components = Components {
@@ -114,7 +117,9 @@ impl Cluster {
                 Some(start("kube-controller-manager", layout.controller_manager(&config)));
             components.scheduler = Some(start("kube-scheduler", layout.scheduler()));
         }
-        cluster.provide_volumes().await;
+        if config.reachable.is_none() {
+            cluster.provide_volumes().await;
+        }
         cluster.complete("default").await;
         cluster.started_in = begun.elapsed();
         cluster
@@ -208,7 +213,7 @@ impl Drop for Cluster {
 }
 
 impl Shared {
-    fn create() -> Self {
+    fn create(reachable: Option<Ipv4Addr>) -> Self {
         let folder = janitor::folder("control-plane-");
         let network = Network::claim();
         let layout = Layout {
@@ -220,7 +225,8 @@ impl Shared {
             controller_manager: network.port(10257),
             scheduler: network.port(10259),
         };
-        let pki = Pki::create(folder.path().join("pki"), layout.address);
+        let addresses: Vec<_> = reachable.into_iter().chain([layout.address]).collect();
+        let pki = Pki::create(folder.path().join("pki"), &addresses);
         let shared = Self { layout, network, pki, opens: Opens::default(), folder };
         shared.certificate("admin", "admin", Some("system:masters"));
         shared.certificate("controller-manager", "system:kube-controller-manager", None);

@@ -23,7 +23,9 @@ const USAGE: u8 = 64;
 async fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let (Some(cgroup), Some(images)) = (arguments.next(), arguments.next()) else {
-        eprintln!("usage: node CGROUP FOLDER-OF-IMAGES COMMAND [ARGUMENT…] (scripts/cluster --node starts it)");
+        eprintln!(
+            "usage: node CGROUP FOLDER-OF-IMAGES COMMAND [ARGUMENT…] (scripts/cluster --node starts it)"
+        );
         return ExitCode::from(USAGE);
     };
     // From here on, children do not ignore what a shell in the background made this process ignore.
@@ -45,7 +47,10 @@ async fn run(cgroup: &str, images: &Path, command: Vec<String>) -> ExitCode {
     let all: Vec<PathBuf> = own_images().into_iter().chain(ours).collect();
     let node = ContainerNode::start(&cluster, cgroup, &all).await;
     let (first, second) = (cluster.started_in().as_secs_f32(), node.started_in().as_secs_f32());
-    eprintln!("A cluster runs (control plane {first:.1} s, node {second:.1} s). Logs: {}", node.folder().display());
+    eprintln!(
+        "A cluster runs (control plane {first:.1} s, node {second:.1} s). Logs: {}",
+        node.folder().display()
+    );
     let status = execute(&cluster, &command).await;
     drop(node);
     drop(cluster);

@@ -67,8 +67,13 @@ impl ContainerNode {
         serves(images).await;
         let kubelet = start("kubelet", place.kubelet());
         let proxy = start("kube-proxy", place.proxy());
-        let mut node =
-            Self { _proxy: proxy, _kubelet: kubelet, _containerd: containerd, folder, started_in: Duration::ZERO };
+        let mut node = Self {
+            _proxy: proxy,
+            _kubelet: kubelet,
+            _containerd: containerd,
+            folder,
+            started_in: Duration::ZERO,
+        };
         node.ready(cluster).await;
         addons::apply(cluster, node.folder.path()).await;
         node.started_in = begun.elapsed();

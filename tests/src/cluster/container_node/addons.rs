@@ -12,7 +12,10 @@ const VOLUMES: &str = "$VOLUMES";
 /// Manifests, and the deployments in them.
 const ADDONS: [(&str, &str); 2] = [
     (include_str!("../../../cluster/coredns/deploy.yaml"), "kube-system/coredns"),
-    (include_str!("../../../cluster/local-path-provisioner/deploy.yaml"), "local-path-storage/local-path-provisioner"),
+    (
+        include_str!("../../../cluster/local-path-provisioner/deploy.yaml"),
+        "local-path-storage/local-path-provisioner",
+    ),
 ];
 
 /// See the file's comment.

@@ -42,7 +42,11 @@ mount -t overlay -o lowerdir=/var,upperdir=/run/own/upper,workdir=/run/own/work 
 /// When these are the machine's own namespaces, or something cannot be made.
 pub(super) fn prepare(cgroup: &str) {
     let interfaces = shell("ip -oneline link | wc -l");
-    assert_eq!(interfaces.trim(), "1", "a network with other interfaces than lo: start this with scripts/cluster --node");
+    assert_eq!(
+        interfaces.trim(),
+        "1",
+        "a network with other interfaces than lo: start this with scripts/cluster --node"
+    );
     shell(&COMMANDS.replace("$ADDRESS", &REACHABLE.to_string()));
     for (name, value) in KERNEL {
         shield(name, value);
