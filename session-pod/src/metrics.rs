@@ -129,9 +129,10 @@ impl Metrics {
         match result {
             Transmission::Written => self.sent.inc(),
             Transmission::Held => 0,
-            Transmission::Disconnected | Transmission::Failed | Transmission::Impossible(_) => {
-                self.write_failures.inc()
-            }
+            Transmission::Disconnected
+            | Transmission::Unreadable
+            | Transmission::Failed
+            | Transmission::Impossible(_) => self.write_failures.inc(),
         };
     }
 

@@ -242,6 +242,7 @@ fn transmitted(state: &mut State, id: String, result: Transmission, now: u64) ->
             state.outbox.put_back(&id);
         }
         Transmission::Held => state.outbox.put_back(&id),
+        Transmission::Unreadable => state.outbox.unreadable(&id, now),
         Transmission::Failed => return failed_try(state, &id, now),
         Transmission::Impossible(why) => return state.give_up(id, why),
     }

@@ -2,7 +2,7 @@
 //!
 //! Messages are written one at a time and in order: a few are handed over ahead, and when one of them cannot be written those
 //! behind it come back untried, before anything else goes out. A few may wait for their acknowledgement together. A message that waits for its next
-//! try holds back only messages to the same recipient.
+//! try holds back only messages to the same recipient; one that the store cannot read holds back none, and is never given up.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -18,6 +18,10 @@ const ACK_TIMEOUT_MS: u64 = 20_000;
 pub(crate) const MAX_ATTEMPTS: u32 = 8;
 /// Longest pause between two tries, milliseconds.
 const MAX_BACKOFF_MS: u64 = 60_000;
+/// Pause before a message that the store could not read is read again, milliseconds; it doubles.
+const FIRST_UNREAD_PAUSE_MS: u64 = 5_000;
+/// Longest such pause.
+const MAX_UNREAD_PAUSE_MS: u64 = 600_000;
 
 /// The queue, oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,7 +36,15 @@ struct Entry {
     id: String,
     to: String,
     attempts: u32,
+    /// How often in a row the store could not read it.
+    unread: u32,
     stage: Stage,
+}
+
+impl Entry {
+    fn new(id: String, to: String) -> Self {
+        Self { id, to, attempts: 0, unread: 0, stage: Stage::Waiting { from: 0 } }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,8 +77,7 @@ pub(crate) enum Verdict {
 impl Outbox {
     /// The queue that the store holds.
     pub(crate) fn load(queued: Vec<Queued>) -> Self {
-        let entry =
-            |q: Queued| Entry { id: q.id, to: q.to, attempts: q.attempts, stage: Stage::Waiting { from: 0 } };
+        let entry = |q: Queued| Entry { attempts: q.attempts, ..Entry::new(q.id, q.to) };
         Self { entries: queued.into_iter().map(entry).collect(), stalled: false }
     }
 
@@ -80,7 +91,7 @@ impl Outbox {
         if self.holds(&id) {
             return;
         }
-        self.entries.push_back(Entry { id, to, attempts: 0, stage: Stage::Waiting { from: 0 } });
+        self.entries.push_back(Entry::new(id, to));
     }
 
     /// Whether the message is in the queue.
@@ -128,7 +139,9 @@ impl Outbox {
         let mut held = HashSet::new();
         self.entries.iter().enumerate().filter_map(move |(place, entry)| match entry.stage {
             Stage::Waiting { from } if from > now => {
-                held.insert(entry.to.as_str());
+                if entry.unread == 0 {
+                    held.insert(entry.to.as_str());
+                }
                 None
             }
             Stage::Waiting { .. } => (!held.contains(entry.to.as_str())).then_some(place),
@@ -140,17 +153,34 @@ impl Outbox {
     fn next_try(&self) -> Option<u64> {
         let mut seen = HashSet::new();
         let waiting = self.entries.iter().filter_map(|entry| match entry.stage {
-            Stage::Waiting { from } => Some((entry.to.as_str(), from)),
+            Stage::Waiting { from } => Some((entry, from)),
             Stage::Writing | Stage::Written { .. } => None,
         });
-        waiting.filter(|(to, _)| seen.insert(*to)).map(|(_, from)| from).min()
+        waiting
+            .filter(|(entry, _)| entry.unread > 0 || seen.insert(entry.to.as_str()))
+            .map(|(_, from)| from)
+            .min()
     }
 
     /// The message is on the wire.
     pub(crate) fn written(&mut self, id: &str, now: u64) {
         if let Some(entry) = self.find(id).filter(|entry| entry.stage == Stage::Writing) {
             entry.stage = Stage::Written { since: now };
+            entry.unread = 0;
         }
+    }
+
+    /// The store cannot read the message: that was no try. It is read again later, less and less often.
+    pub(crate) fn unreadable(&mut self, id: &str, now: u64) {
+        if let Some(entry) = self.find(id) {
+            entry.unread = entry.unread.saturating_add(1);
+            entry.stage = Stage::Waiting { from: now + unread_pause(entry.unread) };
+        }
+    }
+
+    /// Messages that the store cannot read.
+    pub(crate) fn count_unreadable(&self) -> usize {
+        self.entries.iter().filter(|entry| entry.unread > 0).count()
     }
 
     /// The message is settled. Says whether it was waiting.
@@ -187,6 +217,7 @@ impl Outbox {
         self.stalled |= self.find(id)?.stage == Stage::Writing;
         let entry = self.find(id)?;
         entry.attempts += 1;
+        entry.unread = 0;
         let attempts = entry.attempts;
         if attempts >= MAX_ATTEMPTS {
             self.settle(id);
@@ -228,6 +259,10 @@ impl Outbox {
     fn find(&mut self, id: &str) -> Option<&mut Entry> {
         self.entries.iter_mut().find(|entry| entry.id == id)
     }
+}
+
+fn unread_pause(times: u32) -> u64 {
+    (FIRST_UNREAD_PAUSE_MS << times.saturating_sub(1).min(20)).min(MAX_UNREAD_PAUSE_MS)
 }
 
 fn backoff(attempts: u32) -> u64 {

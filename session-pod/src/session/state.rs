@@ -9,7 +9,7 @@ use super::disconnect::{Ending, restart_pause};
 use super::outbox::Outbox;
 use super::pairing::{self, Codes};
 pub(crate) use super::vocabulary::{Ask, Effect, Found, Input, Outcome, Refusal, Signal, Transmission};
-use super::{input, pace};
+use super::{input, pace, view};
 use crate::store::{Link, Write};
 
 mod boot;
@@ -268,11 +268,12 @@ impl State {
 
 /// One step of the session.
 pub(crate) fn step(mut state: State, input: Input, now: Now) -> (State, Vec<Effect>) {
-    let before = (state.phase, state.reason.clone());
+    let before = (state.phase, view::told_reason(&state));
     let mut effects = input::take(&mut state, input, now.ms);
     effects.extend(state.reconcile(now));
-    if before != (state.phase, state.reason.clone()) {
-        let status = EventData::Status { state: state.phase, reason: state.reason.clone() };
+    let now = (state.phase, view::told_reason(&state));
+    if before != now {
+        let status = EventData::Status { state: now.0, reason: now.1 };
         effects.push(Effect::Announce(status));
     }
     (state, effects)

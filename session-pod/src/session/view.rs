@@ -1,8 +1,8 @@
 //! What the status shows of a state. Pure.
 
-use session_api::SessionStatus;
+use session_api::{Reason, SessionStatus};
 
-use super::state::State;
+use super::state::{State, reason};
 
 /// What the status says that is not in the state.
 #[derive(Debug, Clone)]
@@ -24,7 +24,7 @@ pub(crate) fn status(identity: &Identity, state: &State, last_event: u64, revisi
         writer_epoch: identity.writer_epoch,
         state: state.phase,
         since: state.since,
-        reason: state.reason.clone(),
+        reason: told_reason(state),
         paired: state.is_paired(),
         me: state.me.clone(),
         outbox_depth: state.outbox.depth() as u64,
@@ -32,4 +32,18 @@ pub(crate) fn status(identity: &Identity, state: &State, last_event: u64, revisi
         config_hash: state.config_hash.clone(),
         version: crate::config::VERSION.to_owned(),
     }
+}
+
+/// Why it is not open, or what is wrong all the same.
+pub(crate) fn told_reason(state: &State) -> Option<Reason> {
+    state.reason.clone().or_else(|| unreadable(state.outbox.count_unreadable()))
+}
+
+/// What is said while messages cannot be read.
+fn unreadable(count: usize) -> Option<Reason> {
+    let message = format!(
+        "messages in the outbox that the session's volume does not give back: {count}. They are kept and tried again, less and \
+         less often; all others go out. Check the volume, or restore it from a backup"
+    );
+    (count > 0).then(|| reason("outbox_unreadable", message))
 }

@@ -113,6 +113,8 @@ pub(crate) enum Transmission {
     Disconnected,
     /// It was not tried: one handed over before it could not be written.
     Held,
+    /// The store cannot read it, and everything else can be read.
+    Unreadable,
     /// It did not work; it may the next time.
     Failed,
     /// It can never work.

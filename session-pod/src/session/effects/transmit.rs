@@ -7,9 +7,10 @@ use session_api::Reason;
 use tokio::sync::oneshot;
 
 use crate::session::fresh::Outgoing;
+use crate::session::now_ms;
 use crate::session::run::Runner;
 use crate::session::state::{Input, Signal, Transmission, reason};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 impl Runner {
     /// Has these messages written; what stands behind one that cannot be written is held.
@@ -36,13 +37,14 @@ impl Runner {
                         Ok(None) => {
                             Transmission::Impossible(reason("not_stored", "the message is not in the store"))
                         }
-                        Err(why) => {
+                        Err(Unread::Message) => Transmission::Unreadable,
+                        Err(Unread::Store(why)) => {
                             let _stopped = to_self.send(Input::StorageFailed(why));
                             Transmission::Held
                         }
                     },
                 };
-                written = result == Transmission::Written;
+                written &= matches!(result, Transmission::Written | Transmission::Unreadable);
                 metrics.transmitted(&result);
                 let signal = Signal::Transmitted { connection, id, result };
                 let _stopped = to_self.send(Input::Engine { generation, signal });
@@ -53,15 +55,34 @@ impl Runner {
     }
 }
 
+/// Why a message could not be read.
+enum Unread {
+    /// It is this one; the store gives back the others.
+    Message,
+    /// The store has failed.
+    Store(Reason),
+}
+
 /// Recipient and message of a send, as the store has them.
-async fn stored(store: &Arc<Store>, id: &str) -> Result<Option<(String, Vec<u8>)>, Reason> {
+async fn stored(store: &Arc<Store>, id: &str) -> Result<Option<(String, Vec<u8>)>, Unread> {
     let (store, wanted) = (Arc::clone(store), id.to_owned());
-    match tokio::task::spawn_blocking(move || store.message(&wanted)).await {
-        Ok(Ok(found)) => Ok(found),
-        Ok(Err(error)) => {
-            tracing::error!(%error, "the store cannot be read");
-            Err(error.reason())
+    let read =
+        tokio::task::spawn_blocking(move || store.message(&wanted).map_err(|error| unread(&store, &error)));
+    let stopped = |_| Err(Unread::Store(reason("store_unwritable", "the store stopped answering")));
+    read.await.unwrap_or_else(stopped)
+}
+
+/// Whether it is the store that has failed: then it does not take writes, or does not say what waits. Blocks.
+fn unread(store: &Store, error: &StoreError) -> Unread {
+    let sound = store.probe(now_ms()).and_then(|()| store.queued());
+    match sound {
+        Ok(_) => {
+            tracing::error!(%error, "a message in the outbox cannot be read; the others go on");
+            Unread::Message
         }
-        Err(_) => Err(reason("store_unwritable", "the store stopped answering")),
+        Err(failed) => {
+            tracing::error!(%error, "the store cannot be read");
+            Unread::Store(failed.reason())
+        }
     }
 }

@@ -132,3 +132,32 @@ fn a_new_connection_sends_the_unacknowledged_again_in_order() {
 fn pauses_double_up_to_a_minute() {
     assert_eq!([1, 2, 3, 7, 30].map(backoff), [1_000, 2_000, 4_000, 60_000, 60_000]);
 }
+
+#[test]
+fn a_message_that_cannot_be_read_waits_longer_and_longer_and_holds_up_nobody() {
+    let mut outbox = outbox(&[("1", "a"), ("2", "a"), ("3", "b")]);
+    let (mut now, mut pauses) = (0, Vec::new());
+    assert_eq!(outbox.start(3, now), ["1", "2", "3"]);
+    outbox.unreadable("1", now);
+    outbox.written("2", now);
+    outbox.written("3", now);
+    outbox.push("4".into(), "a".into());
+    assert_eq!(outbox.start(3, now), ["4"], "the same recipient's next one goes out");
+    for id in ["2", "3", "4"] {
+        assert!(outbox.settle(id));
+    }
+    for _ in 0..20 {
+        let due = outbox.wake_at(3, now).unwrap();
+        assert_eq!((outbox.start(3, due - 1), outbox.is_busy(due - 1)), (Vec::new(), false), "not before");
+        pauses.push(due - now);
+        now = due;
+        assert_eq!(outbox.start(3, now), ["1"], "never given up");
+        outbox.unreadable("1", now);
+    }
+    assert_eq!(pauses[..4], [5_000, 10_000, 20_000, 40_000]);
+    assert_eq!(pauses[7..], [600_000; 13]);
+    now = outbox.wake_at(3, now).unwrap();
+    assert_eq!((outbox.start(3, now).len(), outbox.count_unreadable()), (1, 1));
+    outbox.written("1", now);
+    assert_eq!(outbox.count_unreadable(), 0, "it could be read after all");
+}

@@ -150,3 +150,13 @@ async fn nothing_more_is_written_on_a_connection_that_is_gone() {
     let refused = told(&[("A", Transmission::Disconnected), ("B", Transmission::Held)]);
     assert_eq!(rig.transmitted(1, &["A", "B"]).await, (refused, false));
 }
+
+#[tokio::test]
+async fn one_message_that_cannot_be_read_holds_up_no_other() {
+    let mut rig = Rig::with_sends(&["A", "B"]);
+    rig.runner.line.store(1, Ordering::Release);
+    rig.sql("UPDATE outbox SET message = 'no bytes' WHERE id = 'A'");
+    let (how, failed) = rig.transmitted(1, &["A", "B"]).await;
+    assert_eq!((&how[0], failed), (&("A".to_owned(), Transmission::Unreadable), false));
+    assert_ne!(how[1].1, Transmission::Held, "it is tried");
+}

@@ -139,3 +139,19 @@ fn configuration_that_may_not_have_been_written_is_taken_again() {
     let scene = scene.after(0, Input::StorageBack(Vec::new())).asks(ask());
     scene.does(&write).answers(Ok(()));
 }
+
+#[test]
+fn a_message_that_cannot_be_read_is_told_while_the_session_is_open() {
+    let transmitted = |id: &str, result| Signal::Transmitted { connection: 1, id: id.into(), result };
+    let scene = Scene::open_with(&["m", "n"]).hears(transmitted("m", Transmission::Unreadable));
+    let told = view::told_reason(&scene.is(S::Open).state).expect("it is told");
+    assert!(told.code == "outbox_unreadable" && told.message.contains("give back: 1."), "{told:?}");
+    scene.does(&Effect::Announce(EventData::Status { state: S::Open, reason: Some(told) }));
+    let scene = scene.hears(transmitted("n", Transmission::Written));
+    assert_eq!(scene.state.wake_at(scene.now), Some(scene.now + 5_000));
+    let scene = scene.after(5_000, Input::Tick);
+    scene.does(&transmit((1, 1), &["m"]));
+    let scene = scene.hears(transmitted("m", Transmission::Written));
+    assert_eq!(view::told_reason(&scene.state), None);
+    scene.does(&Effect::Announce(EventData::Status { state: S::Open, reason: None }));
+}
