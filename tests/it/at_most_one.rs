@@ -1,88 +1,16 @@
 //! At most one: whatever is lost, late or doubled between operator, API server and node, no two processes ever have the same
 //! credentials. Judged outside the operator: by the pods that ever existed, and by which process had which volume open.
 
-use std::collections::BTreeSet;
-use std::sync::Mutex;
-
 use axum::http::{Method, StatusCode};
 use crds::conditions::{READY, reason};
-use futures_util::TryStreamExt as _;
 use k8s_openapi::api::core::v1::Pod;
-use kube::Api;
 use kube::api::{DeleteParams, PostParams};
-use kube::runtime::{WatchStreamExt as _, watcher};
 use serde_json::json;
 use system_tests::api_proxy::{Fault, Rule};
 use system_tests::cluster::{Cluster, ClusterConfig, overlaps};
 use system_tests::stack::Stack;
 use system_tests::wait::eventually;
-use tokio::task::JoinHandle;
-
-/// Watches all pods of a namespace, as they were: no two that live may ever belong to one session.
-struct Witness {
-    born: std::sync::Arc<Mutex<Seen>>,
-    task: JoinHandle<()>,
-}
-
-#[derive(Default)]
-struct Seen {
-    living: BTreeSet<(String, String)>,
-    born: BTreeSet<String>,
-    doubles: Vec<String>,
-}
-
-impl Drop for Witness {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-impl Witness {
-    fn start(stack: &Stack) -> Self {
-        let pods: Api<Pod> = stack.api();
-        let born = std::sync::Arc::new(Mutex::new(Seen::default()));
-        let notes = born.clone();
-        let task = tokio::spawn(async move {
-            let events = watcher(pods, watcher::Config::default()).default_backoff();
-            let mut events = std::pin::pin!(events);
-            while let Ok(Some(event)) = events.try_next().await {
-                notes.lock().unwrap().take(event);
-            }
-        });
-        Self { born, task }
-    }
-
-    /// Asserts that no two pods of a session lived at once, and gives how many there ever were.
-    fn pods(&self) -> usize {
-        let seen = self.born.lock().unwrap();
-        assert_eq!(seen.doubles, Vec::<String>::new());
-        seen.born.len()
-    }
-}
-
-impl Seen {
-    fn take(&mut self, event: watcher::Event<Pod>) {
-        let (pod, gone) = match event {
-            watcher::Event::Apply(pod) | watcher::Event::InitApply(pod) => (pod, false),
-            watcher::Event::Delete(pod) => (pod, true),
-            watcher::Event::Init | watcher::Event::InitDone => return,
-        };
-        let Some(owner) = pod.metadata.owner_references.unwrap_or_default().pop() else { return };
-        let uid = pod.metadata.uid.unwrap_or_default();
-        self.born.insert(uid.clone());
-        let ended = pod.status.and_then(|s| s.phase).is_some_and(|p| p == "Failed" || p == "Succeeded");
-        let entry = (owner.uid.clone(), uid);
-        if gone || ended {
-            self.living.remove(&entry);
-            return;
-        }
-        self.living.insert(entry);
-        let alive: Vec<_> = self.living.iter().filter(|(session, _)| *session == owner.uid).collect();
-        if alive.len() > 1 {
-            self.doubles.push(format!("{alive:?}"));
-        }
-    }
-}
+use system_tests::witness::Witness;
 
 /// The operator is killed after its n-th write, for every n, and converges when it is started again.
 async fn crash_at_every_write(
@@ -95,7 +23,7 @@ async fn crash_at_every_write(
     let alone = [("WAREST_LEADER_ELECT", "false")];
     for n in 1..40 {
         let mut stack = Stack::without_operator().await;
-        let witness = Witness::start(&stack);
+        let witness = Witness::of(&stack).await;
         if !spec.is_null() {
             stack.start_operator(&alone).await;
             stack.paired("toko", spec.clone()).await;
@@ -184,7 +112,7 @@ async fn killed_after_any_write_of_a_deletion() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_answer_to_a_creation_makes_no_second_pod() {
     let mut stack = Stack::without_operator().await;
-    let witness = Witness::start(&stack);
+    let witness = Witness::of(&stack).await;
     let proxy = stack.proxy().await;
     proxy.add(Rule::next(Method::POST, "/pods", 1, Fault::LoseAnswer));
     proxy.add(Rule::next(Method::POST, "/pods", 2, Fault::Mask(StatusCode::GATEWAY_TIMEOUT)));
@@ -203,7 +131,7 @@ async fn a_lost_answer_to_a_creation_makes_no_second_pod() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_watch_that_hides_its_own_pod_makes_no_second_one() {
     let mut stack = Stack::without_operator().await;
-    let witness = Witness::start(&stack);
+    let witness = Witness::of(&stack).await;
     let proxy = stack.proxy().await;
     stack.start_operator_through(&proxy, &[]).await;
     stack.paired("toko", json!({})).await;
@@ -223,7 +151,7 @@ async fn a_watch_that_hides_its_own_pod_makes_no_second_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_name_again_waits_for_the_old_pods_end() {
     let stack = Stack::start().await;
-    let witness = Witness::start(&stack);
+    let witness = Witness::of(&stack).await;
     stack.paired("toko", json!({})).await;
     for _ in 0..3 {
         stack.delete("toko").await;
