@@ -76,8 +76,8 @@ pub struct Work<'a> {
 /// # Errors
 /// A step failed for a passing reason; those before it are done, those after it are not.
 pub async fn apply(work: Work<'_>, decision: &Decision) -> (Outcome, Result<(), ApplyError>) {
-    let mut outcome = Outcome::default();
-    for step in &decision.steps {
+    let (mut outcome, heard) = hear(work);
+    for step in decision.steps.iter().filter(|step| heard.as_ref() != Some(*step)) {
         if !work.context.guard.holds() {
             return (outcome, Err(ApplyError::NotLeading));
         }
@@ -101,7 +101,7 @@ pub async fn apply(work: Work<'_>, decision: &Decision) -> (Outcome, Result<(), 
                 tracing::info!(session = %work.key, "{error}");
                 outcome.again = true;
             }
-            Err(Failure::NothingToDoItWith) => {}
+            Err(Failure::NothingToDoItWith | Failure::UnderWay) => {}
         }
     }
     (outcome, Ok(()))
@@ -113,6 +113,8 @@ enum Failure {
     Call(CallError),
     /// The session did not do it.
     Session(PushError),
+    /// It is under way: what comes of it is heard later.
+    UnderWay,
     /// What it needs is not there (the spec is invalid, the pod has no address yet).
     NothingToDoItWith,
 }
@@ -144,24 +146,46 @@ async fn carry_out(work: Work<'_>, step: &Step) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn ask(work: Work<'_>, step: &Step) -> Result<(), Failure> {
-    let endpoint = work.endpoint.ok_or(Failure::NothingToDoItWith)?;
-    match (step, work.valid) {
-        (Step::PushConfig, Some(valid)) => push::configure(endpoint, &valid.push).await.map(drop),
-        (Step::AskPairingCode, Some(valid)) => {
-            let phone = valid.spec.phone_number.clone().unwrap_or_default();
-            let since = work.seen.said().map_or(0, |said| said.since);
-            work.context.memory.ask_code(work.key, (endpoint.pod_uid.clone(), since));
-            let asked = push::pairing_code(endpoint, &phone).await.map(drop);
-            if asked.as_ref().is_err_and(passes) {
+/// What came of the last errand to the session.
+fn hear(work: Work<'_>) -> (Outcome, Option<Step>) {
+    let mut outcome = Outcome::default();
+    let Some((step, result)) = work.context.errands.take(work.seen.uid()) else { return (outcome, None) };
+    match result {
+        Ok(()) => outcome.done.push(step.clone()),
+        Err(error) => {
+            tracing::info!(session = %work.key, "{error}");
+            outcome.again = true;
+            if passes(&error) {
                 work.context.memory.forget_code(work.key);
             }
-            asked
         }
-        (Step::LogOut, _) => push::log_out(endpoint).await.map(drop),
-        _ => return Err(Failure::NothingToDoItWith),
     }
-    .map_err(Failure::Session)
+    (outcome, Some(step))
+}
+
+async fn ask(work: Work<'_>, step: &Step) -> Result<(), Failure> {
+    let endpoint = work.endpoint.ok_or(Failure::NothingToDoItWith)?;
+    let to = endpoint.clone();
+    match (step, work.valid) {
+        (Step::PushConfig, Some(valid)) => {
+            push::configure(endpoint, &valid.push).await.map(drop).map_err(Failure::Session)
+        }
+        (Step::AskPairingCode, Some(valid)) => {
+            let phone = valid.spec.phone_number.clone().unwrap_or_default();
+            let question = async move { push::pairing_code(&to, &phone).await.map(drop) };
+            if work.context.errands.send(endpoint, step, question) {
+                let since = work.seen.said().map_or(0, |said| said.since);
+                work.context.memory.ask_code(work.key, (endpoint.pod_uid.clone(), since));
+            }
+            Err(Failure::UnderWay)
+        }
+        (Step::LogOut, _) => {
+            let question = async move { push::log_out(&to).await.map(drop) };
+            work.context.errands.send(endpoint, step, question);
+            Err(Failure::UnderWay)
+        }
+        _ => Err(Failure::NothingToDoItWith),
+    }
 }
 
 /// Whether asking again soon may help: the session could not be reached, or had no connection yet. What WhatsApp itself

@@ -9,6 +9,7 @@ use crds::token::TokenKey;
 
 use crate::build::Settings;
 use crate::decide::Rules;
+use crate::errands::Errands;
 use crate::events::Events;
 use crate::leader::Guard;
 use crate::metrics::Metrics;
@@ -27,6 +28,8 @@ pub struct Context {
     pub world: Arc<World>,
     /// The sessions that are listened to.
     pub polls: Sessions,
+    /// What sessions were asked for that takes long.
+    pub errands: Errands,
     /// The rollout across all of them.
     pub fleet: Arc<Fleet>,
     /// Whether this process leads.

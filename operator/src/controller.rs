@@ -90,6 +90,7 @@ pub async fn run(
                     context.world.gate.forget(&key);
                     if let Some(uid) = context.memory.forget(&key) {
                         context.polls.forget(&uid);
+                        context.errands.forget(&uid);
                     }
                 }
                 Some(_) => {}
@@ -190,6 +191,7 @@ fn endpoint(context: &Context, key: &SessionKey, seen: &Observed) -> Option<Endp
 fn listen(context: &Context, key: &SessionKey, seen: &Observed, endpoint: Option<&Endpoint>) {
     if let Some(former) = context.memory.is_now(key, seen.uid()) {
         context.polls.forget(&former);
+        context.errands.forget(&former);
     }
     match endpoint.filter(|_| seen.own_pod().is_some_and(PodSeen::has_run)) {
         Some(endpoint) => context.polls.sync(endpoint.clone()),

@@ -16,6 +16,7 @@ pub mod controller;
 pub mod decide;
 pub mod departures;
 pub mod dereference;
+pub mod errands;
 pub mod events;
 pub mod fleet;
 pub mod gate;

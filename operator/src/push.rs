@@ -11,8 +11,8 @@ use crate::observe::Endpoint;
 pub use crate::poll::wire::AskError;
 use crate::poll::wire::{Ask, ask_once};
 
-/// New configuration is taken over without waiting for anything.
-const CONFIGURE_WITHIN: Duration = Duration::from_secs(10);
+/// New configuration is taken over without waiting for anything. A look at the session waits for it.
+const CONFIGURE_WITHIN: Duration = Duration::from_secs(5);
 
 /// WhatsApp has to answer: the session itself waits no longer than that.
 const WHATSAPP_WITHIN: Duration = Duration::from_secs(40);

@@ -16,6 +16,7 @@ use crate::config::{Config, LeaseFlags};
 use crate::context::{Context, Memory};
 use crate::controller;
 use crate::decide::Rules;
+use crate::errands::Errands;
 use crate::events::Events;
 use crate::leader::{self, Campaign, CampaignError, Guard};
 use crate::metrics::Metrics;
@@ -141,6 +142,7 @@ async fn serve(config: Config) -> Result<(), RunError> {
         rules: rules(&config),
         resync: config.resync(),
         events: Events::new(client, &namespace),
+        errands: Errands::new(wake.clone()),
         nodes: Nodes::default(),
         memory,
         fleet: Arc::clone(&fleet),
