@@ -82,7 +82,8 @@ pub async fn apply(work: Work<'_>, decision: &Decision) -> (Outcome, Result<(), 
             return (outcome, Err(ApplyError::NotLeading));
         }
         match carry_out(work, step).await {
-            Ok(()) => {
+            Ok(version) => {
+                outcome.version = version.or(outcome.version);
                 if let Some((verb, kind)) = step.write() {
                     work.context.metrics.write(verb, kind);
                 }
@@ -125,10 +126,11 @@ impl From<CallError> for Failure {
     }
 }
 
-async fn carry_out(work: Work<'_>, step: &Step) -> Result<(), Failure> {
+/// Carries out one step. Goes out: the version that the resource itself has by that, if it was changed.
+async fn carry_out(work: Work<'_>, step: &Step) -> Result<Option<String>, Failure> {
     match step {
-        Step::AddFinalizer => objects::finalizers(work, true).await?,
-        Step::RemoveFinalizer => objects::finalizers(work, false).await?,
+        Step::AddFinalizer => return Ok(objects::finalizers(work, true).await?),
+        Step::RemoveFinalizer => return Ok(objects::finalizers(work, false).await?),
         Step::CreateClaim => claim::create(work).await?,
         Step::TakeClaim { uid, version } => claim::patch(work, claim::take(work, uid, Some(version))).await?,
         Step::GrowClaim { uid } => claim::patch(work, claim::grow(work, uid)).await?,
@@ -141,9 +143,9 @@ async fn carry_out(work: Work<'_>, step: &Step) -> Result<(), Failure> {
         Step::LabelPod { uid, version } => pod::label(work, uid, version).await?,
         Step::DeletePod { uid, .. } => pod::delete(work, uid, None).await?,
         Step::ForceDeletePod { uid, version } => pod::delete(work, uid, Some(version)).await?,
-        Step::PushConfig | Step::AskPairingCode | Step::LogOut => return ask(work, step).await,
+        Step::PushConfig | Step::AskPairingCode | Step::LogOut => ask(work, step).await?,
     }
-    Ok(())
+    Ok(None)
 }
 
 /// What came of the last errand to the session.

@@ -170,7 +170,7 @@ async fn write(work: Work<'_>, facts: &Facts<'_>) -> Result<(), ReconcileError> 
     if !work.context.guard.holds() {
         return Err(ApplyError::NotLeading.into());
     }
-    write_status(work, &status).await.map_err(ReconcileError::Status)?;
+    write_status(work, facts.outcome.version.as_ref(), &status).await.map_err(ReconcileError::Status)?;
     report::change(work.context, work.seen, &status);
     Ok(())
 }

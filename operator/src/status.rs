@@ -32,6 +32,8 @@ pub struct Outcome {
     pub problem: Option<Problem>,
     /// The session did not do what it was asked to: it is asked again soon.
     pub again: bool,
+    /// The version that the resource has by what was done to it, if anything was.
+    pub version: Option<String>,
 }
 
 /// A refusal that trying again at once does not mend.

@@ -6,7 +6,9 @@ use crds::conditions::reason;
 use crds::status::WhatsAppSessionStatus;
 use crds::{WhatsAppSession, names};
 use k8s_openapi::NamespaceResourceScope;
-use kube::api::{Patch, PatchParams};
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -16,12 +18,22 @@ use super::{Work, merged, posted, wrote};
 use crate::call::{CallError, call};
 use crate::gate::Kind;
 
+/// What is made and changed in one way: an object in the session's namespace.
+trait Child:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + Serialize + DeserializeOwned
+{
+}
+
+impl Child for Secret {}
+impl Child for NetworkPolicy {}
+
 fn sessions(work: Work<'_>) -> Api<WhatsAppSession> {
     Api::namespaced(work.context.world.client.clone(), &work.key.namespace)
 }
 
-/// Adds or removes the finalizer that keeps a session until its device is unlinked; others' stay.
-pub(super) async fn finalizers(work: Work<'_>, wanted: bool) -> Result<(), CallError> {
+/// Adds or removes the finalizer that keeps a session until its device is unlinked; others' stay. Goes out: the resource's new
+/// version, if it is still there.
+pub(super) async fn finalizers(work: Work<'_>, wanted: bool) -> Result<Option<String>, CallError> {
     let meta = &work.seen.session.metadata;
     let mut all = meta.finalizers.clone().unwrap_or_default();
     all.retain(|one| one != names::UNLINK_FINALIZER);
@@ -33,22 +45,43 @@ pub(super) async fn finalizers(work: Work<'_>, wanted: bool) -> Result<(), CallE
     match call(sessions(work).patch_metadata(&work.key.name, &merged(), &Patch::Merge(change))).await {
         Ok(changed) => {
             wrote(work, Kind::Session, changed.metadata.resource_version.as_deref());
-            Ok(())
+            Ok(changed.metadata.resource_version)
         }
-        Err(CallError::NotFound) => Ok(()),
+        Err(CallError::NotFound) => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-/// Writes the status.
+/// Writes the status on the resource as it was seen, or as `version` has it since. When somebody has changed it in between, its
+/// version is read anew, once and only by who still leads: a write that was on its way when the lead was lost changes nothing.
 ///
 /// # Errors
 /// It was not written.
-pub async fn write_status(work: Work<'_>, status: &WhatsAppSessionStatus) -> Result<(), CallError> {
+pub async fn write_status(
+    work: Work<'_>,
+    version: Option<&String>,
+    status: &WhatsAppSessionStatus,
+) -> Result<(), CallError> {
+    let seen = version.or(work.seen.session.metadata.resource_version.as_ref());
+    match patch_status(work, seen, status).await {
+        Err(CallError::Stale(why)) if work.context.guard.holds() => match version_now(work).await? {
+            Some(now) if work.context.guard.holds() => patch_status(work, Some(&now), status).await,
+            Some(_) => Err(CallError::Stale(why)),
+            None => Ok(()),
+        },
+        answer => answer,
+    }
+}
+
+async fn patch_status(
+    work: Work<'_>,
+    version: Option<&String>,
+    status: &WhatsAppSessionStatus,
+) -> Result<(), CallError> {
     let body = json!({
         "apiVersion": "warest.io/v1alpha1",
         "kind": "WhatsAppSession",
-        "metadata": {"name": work.key.name, "uid": work.seen.uid()},
+        "metadata": {"name": work.key.name, "uid": work.seen.uid(), "resourceVersion": version},
         "status": status,
     });
     match call(sessions(work).patch_status(&work.key.name, &applied(), &Patch::Apply(body))).await {
@@ -60,6 +93,15 @@ pub async fn write_status(work: Work<'_>, status: &WhatsAppSessionStatus) -> Res
         Err(CallError::NotFound) => Ok(()),
         Err(error) => Err(error),
     }
+}
+
+/// The version that the resource has now; none if it is gone. A list of one, because that is what the operator may do anyway.
+async fn version_now(work: Work<'_>) -> Result<Option<String>, CallError> {
+    let one = ListParams::default().fields(&format!("metadata.name={}", work.key.name));
+    let there = call(sessions(work).list_metadata(&one)).await?;
+    let mut there = there.items.into_iter().map(|session| session.metadata);
+    let same = there.find(|meta| meta.uid.as_deref() == Some(work.seen.uid()));
+    Ok(same.and_then(|meta| meta.resource_version))
 }
 
 pub(super) async fn create_secret(work: Work<'_>) -> Result<(), CallError> {
@@ -84,14 +126,7 @@ pub(super) async fn apply_network_policy(work: Work<'_>) -> Result<(), CallError
 
 /// Makes an object. One that exists and is ours is made what it should be (the watch may not show it for want of its labels);
 /// anybody else's is left alone.
-async fn create<K>(work: Work<'_>, kind: Kind, object: &K) -> Result<(), CallError>
-where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + Debug
-        + Serialize
-        + DeserializeOwned,
-{
+async fn create<K: Child>(work: Work<'_>, kind: Kind, object: &K) -> Result<(), CallError> {
     let api: Api<K> = Api::namespaced(work.context.world.client.clone(), &work.key.namespace);
     let name = object.meta().name.clone().unwrap_or_default();
     match call(api.create(&posted(), object)).await {
@@ -114,14 +149,7 @@ where
 }
 
 /// Makes an object what it should be.
-async fn apply<K>(work: Work<'_>, kind: Kind, object: &K) -> Result<(), CallError>
-where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + Debug
-        + Serialize
-        + DeserializeOwned,
-{
+async fn apply<K: Child>(work: Work<'_>, kind: Kind, object: &K) -> Result<(), CallError> {
     let api: Api<K> = Api::namespaced(work.context.world.client.clone(), &work.key.namespace);
     let name = object.meta().name.clone().unwrap_or_default();
     let changed = call(api.patch(&name, &applied(), &Patch::Apply(object))).await?;
