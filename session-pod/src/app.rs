@@ -10,12 +10,13 @@ use session_api::ConfigPush;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
+use crate::config::begin::{Begin, Kept, begin};
 use crate::config::{self, Config, TokenSource, check_token};
 use crate::http::{App, Bounds, Token, router, serve};
 use crate::metrics::Metrics;
 use crate::session::state::{Found, State};
 use crate::session::{Cooldowns, Identity, Runner, SessionHandle, Setup, asked_cooldown, now_ms};
-use crate::store::{self, Credentials, Limits, Link, Store, StoreError};
+use crate::store::{self, Credentials, Limits, Link, Store, StoreError, Write};
 use crate::whatsapp::{EngineConfig, client_config};
 
 /// How long open requests may take after the session has stopped.
@@ -133,7 +134,8 @@ struct Opened {
 }
 
 /// Opens the stores. What is wrong with them becomes the session's state: the process lives on and says so.
-fn open(config: &Config, given: Option<ConfigPush>) -> Opened {
+fn open(config: &Config, mut given: Option<ConfigPush>) -> Opened {
+    store::keep_private(&config.data_dir);
     let broken = |error: StoreError, link| {
         tracing::error!(%error, "the session cannot run");
         State::broken(error.reason(), link, now_ms())
@@ -141,7 +143,8 @@ fn open(config: &Config, given: Option<ConfigPush>) -> Opened {
     let (store, writer_epoch, state) =
         match Store::open(&config.data_dir, config.min_writer_epoch, Limits::default()) {
             Err(error) => (None, 0, broken(error, Link::Unpaired)),
-            Ok((store, opened)) => {
+            Ok((store, mut opened)) => {
+                given = configuration(&store, given, std::mem::take(&mut opened.config));
                 let writer_epoch = opened.writer_epoch;
                 let state = match Credentials::look(&config.data_dir) {
                     Ok(credentials) => State::boot(found(opened, credentials), now_ms()),
@@ -150,7 +153,6 @@ fn open(config: &Config, given: Option<ConfigPush>) -> Opened {
                 (Some(Arc::new(store)), writer_epoch, state)
             }
         };
-    // What the process was given wins over what was pushed to the one before it.
     let mut state = match given {
         Some(push) => state.configured(push),
         None => state,
@@ -164,13 +166,26 @@ fn open(config: &Config, given: Option<ConfigPush>) -> Opened {
     Opened { store, writer_epoch, state }
 }
 
+/// The configuration to begin with. A file that is newer than what the store knows goes into the store, so that it is known for
+/// old once it is.
+fn configuration(store: &Store, given: Option<ConfigPush>, kept: Kept) -> Option<ConfigPush> {
+    match begin(given, kept) {
+        Begin::Kept(kept) => kept,
+        Begin::Given(given) => {
+            if let Err(error) = store.write(&[Write::Config(given.clone())], now_ms()) {
+                tracing::warn!(%error, "the configuration is in force and was not kept");
+            }
+            Some(given)
+        }
+    }
+}
+
 fn found(opened: store::Opened, credentials: Credentials) -> Found {
     Found {
         link: opened.link,
         credentials: credentials == Credentials::Present,
         fresh: opened.fresh,
         queued: opened.queued,
-        config: opened.config,
     }
 }
 

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use clap::Parser as _;
 use url::Url;
 
+pub(crate) mod begin;
 mod flags;
 pub(crate) mod push;
 

@@ -4,6 +4,7 @@
 
 use std::process::ExitCode;
 
+use rustix::fs::Mode;
 use tracing_subscriber::EnvFilter;
 
 mod app;
@@ -22,6 +23,8 @@ mod whatsapp;
 const EXIT_CONFIG: u8 = 64;
 
 fn main() -> ExitCode {
+    // Whatever the process writes holds credentials or messages: nobody else reads it.
+    rustix::process::umask(Mode::from_raw_mode(0o077));
     let config = match config::parse(std::env::args_os()) {
         Ok(config) => config,
         Err(error) => {

@@ -15,6 +15,7 @@ mod events;
 mod inbound;
 mod meta;
 mod outbox;
+mod private;
 mod retention;
 mod schema;
 
@@ -25,9 +26,12 @@ pub(crate) use events::Excerpt;
 pub(crate) use inbound::{Inbound, Remembered};
 pub(crate) use meta::Link;
 pub(crate) use outbox::{Draft, OutboxRow, Progress, Queued};
+pub(crate) use private::keep_private;
 pub(crate) use retention::Limits;
 
 use session_api::{ConfigPush, EventData, Reason};
+
+use crate::config::begin::Kept;
 
 /// Name of the file in the data directory.
 pub(crate) const FILE: &str = "session.db";
@@ -75,7 +79,7 @@ pub(crate) enum Write {
     Append(EventData),
     /// What the session is linked to.
     Link(Link),
-    /// Configuration that was pushed.
+    /// Configuration that is in force from now on.
     Config(ConfigPush),
 }
 
@@ -99,8 +103,8 @@ pub(crate) struct Opened {
     pub fresh: bool,
     /// What the session is linked to.
     pub link: Link,
-    /// Configuration that was pushed last.
-    pub config: Option<ConfigPush>,
+    /// Configuration that was in force.
+    pub config: Kept,
     /// Sends that wait, oldest first.
     pub queued: Vec<Queued>,
 }

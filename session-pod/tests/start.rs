@@ -6,6 +6,7 @@
     reason = "helpers of tests fail by panicking, as tests do"
 )]
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -97,7 +98,7 @@ async fn a_configuration_file_that_cannot_be_used_is_refused_before_a_port_opens
 }
 
 #[tokio::test]
-async fn the_file_is_in_force_from_the_start_and_wins_over_what_was_pushed_before() {
+async fn the_file_is_in_force_from_the_start_unless_a_push_was_newer() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("config.json");
     std::fs::write(&file, r#"{"hash":"from-file","policy":{"paceMs":5}}"#).unwrap();
@@ -112,9 +113,21 @@ async fn the_file_is_in_force_from_the_start_and_wins_over_what_was_pushed_befor
     let pod = Pod::start(folder.path(), &[]).await;
     assert_eq!(pod.get("/v1/status").await.1["configHash"], "pushed", "without a file it is kept");
     pod.kill().await;
-    let pod = Pod::start(folder.path(), &given).await;
-    assert_eq!(pod.get("/v1/status").await.1["configHash"], "from-file");
-    pod.kill().await;
+    for (text, in_force) in [
+        (r#"{"hash":"from-file","policy":{"paceMs":5}}"#, "pushed"),
+        (r#"{"hash":"newer","policy":{}}"#, "newer"),
+        (r#"{"hash":"pushed","policy":{}}"#, "newer"),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let pod = Pod::start(folder.path(), &given).await;
+        assert_eq!(pod.get("/v1/status").await.1["configHash"], in_force, "with the file {text}");
+        pod.kill().await;
+    }
+    for entry in std::fs::read_dir(folder.path().join("data")).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{:?} holds secrets", entry.file_name());
+    }
 }
 
 #[tokio::test]

@@ -63,7 +63,8 @@ pub(super) struct Flags {
     /// Free space on the data directory below which nothing is read from WhatsApp any more, bytes.
     #[arg(long, env = "WAREST_MIN_FREE_BYTES", default_value_t = 64 * 1024 * 1024)]
     pub min_free_bytes: u64,
-    /// JSON file with the configuration to start with, as `PUT /v1/config` takes it. What is pushed later wins.
+    /// JSON file with the configuration to start with, as `PUT /v1/config` takes it. What is pushed later wins, and still does
+    /// after a restart: a file whose hash was in force before is old.
     #[arg(long, env = "WAREST_CONFIG_FILE")]
     pub config_file: Option<PathBuf>,
     /// Processes that are known to have opened the store before. A store that knows of fewer is another one: it is not touched.

@@ -48,7 +48,7 @@ impl Rig {
         let (store, opened) = Store::open(directory.path(), 0, limits).unwrap();
         let (store, metrics) = (Arc::new(store), Arc::new(Metrics::new()));
         let credentials = link.account().is_some();
-        let found = Found { link, credentials, fresh: false, queued: opened.queued, config: None };
+        let found = Found { link, credentials, fresh: false, queued: opened.queued };
         let state = SessionState::boot(found, now_ms());
         let identity = Identity { session_id: "alice".into(), session_uid: "uid-1".into(), writer_epoch: 1 };
         let engine = EngineConfig {

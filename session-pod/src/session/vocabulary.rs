@@ -243,6 +243,4 @@ pub(crate) struct Found {
     pub fresh: bool,
     /// Sends that wait.
     pub queued: Vec<Queued>,
-    /// Configuration that was pushed last.
-    pub config: Option<ConfigPush>,
 }

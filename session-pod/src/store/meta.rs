@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 use session_api::{Account, ConfigPush};
 
 use super::{Opened, StoreError, during, outbox};
+use crate::config::begin::Kept;
+
+/// Configurations whose hashes are remembered.
+const MAX_FORMER: usize = 64;
 
 /// What the session is linked to, as far as its own store knows.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,7 +74,7 @@ fn count(tx: &Connection, before: u64) -> rusqlite::Result<Opened> {
         writer_epoch,
         fresh: before == 0,
         link: json(tx, "link")?.unwrap_or_default(),
-        config: json(tx, "config")?,
+        config: Kept { last: json(tx, "config")?, former: former(tx)? },
         queued: outbox::queued(tx)?,
     })
 }
@@ -80,7 +84,16 @@ pub(super) fn set_link(tx: &Connection, link: &Link) -> rusqlite::Result<()> {
 }
 
 pub(super) fn set_config(tx: &Connection, push: &ConfigPush) -> rusqlite::Result<()> {
+    let before: Option<ConfigPush> = json(tx, "config")?;
+    let hashes = before.into_iter().map(|before| before.hash).chain(former(tx)?);
+    let hashes: Vec<String> = hashes.filter(|hash| *hash != push.hash).take(MAX_FORMER).collect();
+    set(tx, "former_configs", &to_json(&hashes)?)?;
     set(tx, "config", &to_json(push)?)
+}
+
+/// Hashes of the configurations that were in force before, newest first.
+fn former(tx: &Connection) -> rusqlite::Result<Vec<String>> {
+    Ok(json(tx, "former_configs")?.unwrap_or_default())
 }
 
 pub(super) fn set(tx: &Connection, key: &str, value: &str) -> rusqlite::Result<()> {

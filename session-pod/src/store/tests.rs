@@ -106,7 +106,7 @@ fn what_was_committed_is_there_for_the_next_process() {
     let waiting: Vec<(&str, u32)> = opened.queued.iter().map(|q| (q.id.as_str(), q.attempts)).collect();
     assert_eq!(waiting, [("B", 3), ("C", 0), ("D", 0)]);
     assert_eq!(opened.link, Link::Paired { me });
-    assert_eq!(opened.config, Some(push));
+    assert_eq!(opened.config, Kept { last: Some(push), former: Vec::new() });
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn a_configuration_of_the_first_version_is_read() {
     drop(store);
     let policy = SessionPolicy { pace_ms: Some(5), ..SessionPolicy::default() };
     assert_eq!(
-        open(directory.path()).1.config,
+        open(directory.path()).1.config.last,
         Some(ConfigPush { hash: "h".into(), policy, ..ConfigPush::default() })
     );
 }
@@ -279,4 +279,22 @@ fn bytes_are_bounded_too() {
     store.prune(NOW).unwrap();
     let kept = (0..5).filter(|n| store.remembered(&n.to_string()).unwrap().is_some()).count();
     assert_eq!(kept, 2, "two of seven bytes each");
+}
+
+#[test]
+fn configurations_that_were_in_force_are_known_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, opened) = open(directory.path());
+    assert_eq!(opened.config, Kept::default());
+    let push = |hash: &str| ConfigPush { hash: hash.into(), ..ConfigPush::default() };
+    let config = |hash: &str| Write::Config(push(hash));
+    store.write(&[config("a"), config("b"), config("b"), config("a"), config("c")], NOW).unwrap();
+    drop(store);
+    let (store, opened) = open(directory.path());
+    assert_eq!(opened.config, Kept { last: Some(push("c")), former: vec!["a".into(), "b".into()] });
+    let many: Vec<Write> = (0..200).map(|n| config(&n.to_string())).collect();
+    store.write(&many, NOW).unwrap();
+    drop(store);
+    let former = open(directory.path()).1.config.former;
+    assert_eq!((former.len(), former[0].as_str()), (64, "198"));
 }

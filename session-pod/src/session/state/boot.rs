@@ -19,10 +19,6 @@ impl State {
     pub(crate) fn boot(found: Found, now: u64) -> Self {
         let me = found.link.account().cloned();
         let state = Self { outbox: Outbox::load(found.queued), me, ..Self::new(now) };
-        let state = match found.config {
-            Some(push) => state.configured(push),
-            None => state,
-        };
         let terminal = |ending: &Ending| ending.verdict();
         let (link, verdict) = match (found.link, found.credentials) {
             (Link::Unpaired, true) if found.fresh => (Link::Unpaired, Some(lost_session_store())),

@@ -21,7 +21,7 @@ fn paired() -> Link {
 }
 
 fn found(link: Link, credentials: bool) -> Found {
-    Found { link, credentials, fresh: false, queued: Vec::new(), config: None }
+    Found { link, credentials, fresh: false, queued: Vec::new() }
 }
 
 fn queued(ids: &[&str]) -> Vec<Queued> {

@@ -105,3 +105,18 @@ fn credentials_are_looked_at_from_outside_and_wiped_whole() {
     fs::write(&file, "this is no database, and long enough to be looked at as one").unwrap();
     assert_eq!(look().unwrap_err().reason().code, "store_corrupt");
 }
+
+#[test]
+fn what_others_could_read_is_closed() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = tempfile::tempdir().unwrap();
+    let files = [FILE, "session.db-wal", WHATSAPP_FILE].map(|name| directory.path().join(name));
+    for file in &files {
+        fs::write(file, "secret").unwrap();
+        fs::set_permissions(file, fs::Permissions::from_mode(0o664)).unwrap();
+    }
+    keep_private(directory.path());
+    for file in files {
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600, "{}", file.display());
+    }
+}
