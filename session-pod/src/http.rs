@@ -40,8 +40,12 @@ const MAX_BODY: usize = 512 * 1024;
 /// Event streams that may be open at a time: one per gateway, operator and curious person.
 const MAX_STREAMS: usize = 16;
 
-/// Sends whose outcome may be waited for at a time: half of the connections, so that the probes always find one.
+/// Sends whose outcome may be waited for at a time. With the polls and the streams, that leaves 48 of the 256 connections to the
+/// probes, and to whoever is answered at once.
 const MAX_WAITS: usize = 128;
+
+/// Status polls that may wait for a change at a time: one per gateway and operator, and many more.
+const MAX_POLLS: usize = 64;
 
 /// What the handlers need. Cheap to clone.
 #[derive(Clone)]
@@ -55,6 +59,8 @@ pub(crate) struct App {
     streams: Arc<Semaphore>,
     /// Room for sends that wait for their outcome.
     waits: Arc<Semaphore>,
+    /// Room for status polls that wait for a change.
+    polls: Arc<Semaphore>,
 }
 
 impl App {
@@ -69,7 +75,8 @@ impl App {
         let uid = HeaderValue::from_str(uid).unwrap_or(HeaderValue::from_static(""));
         let streams = Arc::new(Semaphore::new(MAX_STREAMS));
         let waits = Arc::new(Semaphore::new(MAX_WAITS));
-        Self { session, store, metrics, token: Arc::new(token), uid, streams, waits }
+        let polls = Arc::new(Semaphore::new(MAX_POLLS));
+        Self { session, store, metrics, token: Arc::new(token), uid, streams, waits, polls }
     }
 
     /// The store, or why there is none.

@@ -3,7 +3,7 @@
 //! Comes in: an endpoint. Goes out: what the monitor keeps and tells. It ends only when it is aborted.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use session_api::{Event, EventData, PairingCode, QrCode, StatusQuery};
 
@@ -17,6 +17,8 @@ use crate::sse::{Frame, Reader};
 const POLL_WAIT: u64 = 25;
 /// A stream that is silent for so long is dead: a living one sends keep-alives.
 const STREAM_SILENCE: Duration = Duration::from_mins(1);
+/// An unchanged status that comes sooner was not waited for: too many wait at that process already. So long is the pause then.
+const NO_WAIT: Duration = Duration::from_secs(1);
 /// First and longest wait before a process that did not answer is asked again.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
@@ -46,8 +48,15 @@ impl Monitor {
         loop {
             let since = self.heard(&pod.uid).map(|heard| heard.status.revision);
             let query = StatusQuery { since, wait: Some(POLL_WAIT) };
+            let asked = Instant::now();
             match self.pods.status(pod, query).await {
-                Ok(status) => self.hear(id, status).await,
+                Ok(status) => {
+                    let at_once = Some(status.revision) == since && asked.elapsed() < NO_WAIT;
+                    self.hear(id, status).await;
+                    if at_once {
+                        tokio::time::sleep(NO_WAIT).await;
+                    }
+                }
                 Err(error) => {
                     self.missed(id, pod, &error, AGAIN.0).await;
                     self.poll_once(id, pod).await;

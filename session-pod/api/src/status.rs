@@ -8,7 +8,8 @@ pub struct StatusQuery {
     /// Answer only once the revision is greater than this. Without it: at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<u64>,
-    /// How long to wait for that, in seconds (default 0, at most 60). Then the unchanged status is answered.
+    /// How long to wait for that, in seconds (default 0, at most 60). Then the unchanged status is answered; at once when 64 wait
+    /// already, so pause before asking again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait: Option<u64>,
 }

@@ -29,6 +29,7 @@ struct Rig {
     store: Arc<Store>,
     session: SessionHandle,
     waits: Arc<Semaphore>,
+    polls: Arc<Semaphore>,
     _directory: TempDir,
 }
 
@@ -76,8 +77,8 @@ impl Rig {
         let dialled = |status: &Arc<session_api::SessionStatus>| status.reason.is_some();
         session.status().wait_for(dialled).await.unwrap();
         let app = App::new(session.clone(), Some(Arc::clone(&store)), metrics, Token::new(TOKEN), "uid-1");
-        let waits = Arc::clone(&app.waits);
-        Self { app: router(app), store, session, waits, _directory: directory }
+        let (waits, polls) = (Arc::clone(&app.waits), Arc::clone(&app.polls));
+        Self { app: router(app), store, session, waits, polls, _directory: directory }
     }
 
     async fn paired() -> Self {
@@ -171,6 +172,29 @@ async fn the_status_waits_for_a_change() {
     let stopped = rig.call(Method::DELETE, routes::PAIRING, Body::empty()).await;
     assert_eq!((stopped.status, &stopped.body["state"]), (200, &json!("qr_expired")));
     rig.get(routes::QR).await.fails(404, "no_qr");
+}
+
+#[tokio::test]
+async fn only_so_many_polls_wait() {
+    let rig = Rig::start(Link::Unpaired).await;
+    let since = rig.session.status().borrow().revision + 1_000;
+    let path = format!("{}?since={since}&wait=60", routes::STATUS);
+    {
+        let waiting: Vec<_> = (0..MAX_POLLS).map(|_| Box::pin(rig.get(&path))).collect();
+        let mut waiting = futures_util::stream::FuturesUnordered::from_iter(waiting);
+        let full = async {
+            while rig.polls.available_permits() > 0 {
+                tokio::task::yield_now().await;
+            }
+            let more = rig.get(&path).await;
+            assert_eq!(more.status, 200, "one more is answered at once");
+        };
+        tokio::select! {
+            _ = waiting.next() => panic!("these wait"),
+            full = tokio::time::timeout(Duration::from_secs(20), full) => full.expect("in time"),
+        }
+    }
+    assert_eq!(rig.polls.available_permits(), MAX_POLLS, "who hangs up makes room");
 }
 
 #[tokio::test]
