@@ -17,6 +17,7 @@ mod chart;
 mod control_plane;
 mod crash;
 mod crds;
+mod deletion;
 mod disconnects;
 mod gateway_cluster;
 mod guards;

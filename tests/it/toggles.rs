@@ -33,6 +33,8 @@ async fn pod_that(stack: &Stack, what: &str, holds: impl Fn(&Pod) -> bool) -> Po
     eventually(what, || async { stack.pod("toko").await.filter(&holds) }).await
 }
 
+type Moment<'a> = &'a (dyn Fn(&Pod) -> bool + Sync);
+
 fn is_ending(pod: &Pod) -> bool {
     pod.metadata.deletion_timestamp.is_some()
 }
@@ -65,11 +67,10 @@ async fn the_last_of_a_hundred_toggles_wins() {
 async fn a_session_is_suspended_at_any_moment_of_its_start() {
     let stack = Stack::start().await;
     let witness = Witness::of(&stack).await;
-    let moments: [(&str, fn(&Pod) -> bool); 3] = [
-        ("a pod", |_| true),
-        ("a pod that has a node", |pod| pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some())),
-        ("a pod whose program runs", runs),
-    ];
+    let exists = |_: &Pod| true;
+    let has_a_node = |pod: &Pod| pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some());
+    let moments: [(&str, Moment<'_>); 3] =
+        [("a pod", &exists), ("a pod that has a node", &has_a_node), ("a pod whose program runs", &runs)];
     stack.apply("toko", json!({})).await;
     for (what, holds) in moments {
         pod_that(&stack, what, holds).await;
@@ -106,7 +107,6 @@ async fn a_session_that_is_resumed_while_its_pod_ends_waits_for_the_end() {
     assert_eq!(overlaps(&stack.node().opens()), []);
 }
 
-/// The values of an annotation in the pods that exist, over and over: what was asked for last must be what is there.
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_templates_make_no_fifty_pods() {
     let stack = Stack::start().await;
