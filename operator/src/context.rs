@@ -9,6 +9,7 @@ use crds::token::TokenKey;
 
 use crate::build::Settings;
 use crate::decide::Rules;
+use crate::dereference::Warnings;
 use crate::errands::Errands;
 use crate::events::Events;
 use crate::leader::Guard;
@@ -48,6 +49,8 @@ pub struct Context {
     pub events: Events,
     /// The nodes that had to be looked at.
     pub nodes: Nodes,
+    /// What the cluster has warned of.
+    pub warnings: Warnings,
     /// What is remembered between two looks.
     pub memory: Arc<Memory>,
 }

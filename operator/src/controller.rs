@@ -88,6 +88,7 @@ pub async fn run(
                 Some(Err(controller::Error::ObjectNotFound(gone))) => {
                     let key = SessionKey { namespace: gone.namespace.unwrap_or_default(), name: gone.name };
                     context.world.gate.forget(&key);
+                    context.warnings.forget(&key);
                     if let Some(uid) = context.memory.forget(&key) {
                         context.polls.forget(&uid);
                         context.errands.forget(&uid);

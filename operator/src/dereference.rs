@@ -7,8 +7,6 @@ use std::sync::Arc;
 use crds::conditions::reason;
 use crds::{WhatsAppSession, names};
 use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolumeClaim, Pod, Secret};
-use k8s_openapi::api::events::v1::Event;
-use k8s_openapi::jiff::SignedDuration;
 use kube::Api;
 use kube::api::ListParams;
 use session_api::SessionState;
@@ -20,13 +18,12 @@ use crate::context::Context;
 use crate::decide::node_to_look_at;
 use crate::departures::whole_second;
 use crate::index::{account, volume};
-use crate::observe::{
-    Answer, ClaimPhase, ClaimSeen, Departed, NodeSeen, Observed, PodSeen, SessionKey, Turn, Warning,
-};
+use crate::observe::{Answer, ClaimSeen, Departed, NodeSeen, Observed, PodSeen, SessionKey, Turn};
 use crate::secrets::{self, References};
 
-/// What has not come up after this time is asked about.
-const SLOW: SignedDuration = SignedDuration::from_secs(60);
+mod warnings;
+
+pub use warnings::Warnings;
 
 /// Something could not be looked at.
 #[derive(Debug, thiserror::Error)]
@@ -64,9 +61,7 @@ pub async fn dereference(
     if let Some(node) = node_to_look_at(&seen) {
         seen.node = look_at_node(context, node).await?;
     }
-    if let Some((kind, name)) = warned_about(&seen) {
-        seen.warnings = warnings(context, &key.namespace, kind, &name).await?;
-    }
+    seen.warnings = warnings::about(context, key, &seen).await;
     let stays = seen.own_pod().is_some_and(|pod| pod.deleting.is_none());
     let settled = stays && seen.secret.is_some() && seen.network_policy.is_some();
     if !settled && seen.deleted().is_none() && seen.status().is_some_and(|status| status.pod.is_some()) {
@@ -220,39 +215,6 @@ async fn look_at_node(context: &Context, name: &str) -> Result<NodeSeen, Derefer
             Ok(NodeSeen::Unknown)
         }
         Err(source) => Err(DereferenceError { what: "the pod's node", source }),
-    }
-}
-
-/// What does not come up for so long that the cluster is asked for its warnings about it: a pod on its node, or a claim.
-fn warned_about(seen: &Observed) -> Option<(&'static str, String)> {
-    let pod = seen.own_pod().filter(|pod| pod.deleting.is_none() && !pod.has_run() && !pod.has_ended())?;
-    let old = pod.created.is_some_and(|created| seen.now.duration_since(created) >= SLOW);
-    let claim = seen.claim.as_ref().filter(|claim| claim.phase == ClaimPhase::Pending);
-    match (old, claim, &pod.node) {
-        (true, Some(claim), _) => Some(("PersistentVolumeClaim", claim.name.clone())),
-        (true, None, Some(_)) => Some(("Pod", pod.name.clone())),
-        _ => None,
-    }
-}
-
-async fn warnings(
-    context: &Context,
-    namespace: &str,
-    kind: &str,
-    name: &str,
-) -> Result<Vec<Warning>, DereferenceError> {
-    let api: Api<Event> = Api::namespaced(context.world.client.clone(), namespace);
-    let about = format!("regarding.kind={kind},regarding.name={name},type=Warning");
-    let params = ListParams::default().fields(&about).limit(50);
-    match call(api.list(&params)).await {
-        Ok(events) => {
-            let told = |event: Event| {
-                Some(Warning { reason: event.reason.unwrap_or_default(), message: event.note? })
-            };
-            Ok(events.items.into_iter().filter_map(told).collect())
-        }
-        Err(CallError::Refused { .. }) => Ok(Vec::new()),
-        Err(source) => Err(DereferenceError { what: "warnings about what does not come up", source }),
     }
 }
 

@@ -16,6 +16,7 @@ use crate::config::{Config, LeaseFlags};
 use crate::context::{Context, Memory};
 use crate::controller;
 use crate::decide::Rules;
+use crate::dereference::Warnings;
 use crate::errands::Errands;
 use crate::events::Events;
 use crate::leader::{self, Campaign, CampaignError, Guard};
@@ -144,6 +145,7 @@ async fn serve(config: Config) -> Result<(), RunError> {
         events: Events::new(client, &namespace),
         errands: Errands::new(wake.clone()),
         nodes: Nodes::default(),
+        warnings: Warnings::default(),
         memory,
         fleet: Arc::clone(&fleet),
         world,

@@ -1,0 +1,146 @@
+//! What the cluster warns of when a pod or a claim does not come up.
+//!
+//! Comes in: what is seen of a session. Goes out: warnings about what has been missing for a minute. Events are not in the API
+//! server's watch cache, and each list reads all of a namespace: one at a time is asked for, and no session's more than once a
+//! minute. In between, what was heard last holds.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::jiff::SignedDuration;
+use kube::Api;
+use kube::api::ListParams;
+use tokio::sync::Semaphore;
+use tracing::debug;
+
+use crate::call::{CallError, call};
+use crate::context::Context;
+use crate::observe::{ClaimPhase, Observed, SessionKey, Warning};
+
+/// What has not come up after this time is asked about.
+const SLOW: SignedDuration = SignedDuration::from_secs(60);
+/// How long what was heard holds.
+const HOLDS: Duration = Duration::from_mins(1);
+
+/// What was heard last, and whose turn it is to ask.
+#[derive(Debug)]
+pub struct Warnings {
+    heard: Mutex<HashMap<SessionKey, (Instant, Vec<Warning>)>>,
+    turn: Semaphore,
+}
+
+impl Default for Warnings {
+    fn default() -> Self {
+        Self { heard: Mutex::default(), turn: Semaphore::new(1) }
+    }
+}
+
+impl Warnings {
+    /// All is well with the session, or it is gone.
+    pub fn forget(&self, key: &SessionKey) {
+        self.heard().remove(key);
+    }
+
+    /// For how many sessions something is kept.
+    pub fn len(&self) -> usize {
+        self.heard().len()
+    }
+
+    /// Whether nothing is kept.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What was heard last, and whether that still holds.
+    fn known(&self, key: &SessionKey) -> (Vec<Warning>, bool) {
+        let heard = self.heard();
+        heard.get(key).map_or_else(Default::default, |(at, all)| (all.clone(), at.elapsed() < HOLDS))
+    }
+
+    fn hear(&self, key: &SessionKey, warnings: &[Warning]) {
+        self.heard().insert(key.clone(), (Instant::now(), warnings.to_vec()));
+    }
+
+    fn heard(&self) -> MutexGuard<'_, HashMap<SessionKey, (Instant, Vec<Warning>)>> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The warnings about what does not come up.
+pub(super) async fn about(context: &Context, key: &SessionKey, seen: &Observed) -> Vec<Warning> {
+    let Some((kind, name)) = overdue(seen) else {
+        context.warnings.forget(key);
+        return Vec::new();
+    };
+    let (known, holds) = context.warnings.known(key);
+    let Some(_turn) = context.warnings.turn.try_acquire().ok().filter(|_| !holds) else { return known };
+    match ask(context, &key.namespace, kind, &name).await {
+        Ok(warnings) => {
+            context.warnings.hear(key, &warnings);
+            warnings
+        }
+        Err(error) => {
+            debug!(session = %key, "warnings cannot be listed: {error}");
+            known
+        }
+    }
+}
+
+/// What does not come up for so long that the cluster is asked about it: a pod on its node, or a claim.
+fn overdue(seen: &Observed) -> Option<(&'static str, String)> {
+    let pod = seen.own_pod().filter(|pod| pod.deleting.is_none() && !pod.has_run() && !pod.has_ended())?;
+    let old = pod.created.is_some_and(|created| seen.now.duration_since(created) >= SLOW);
+    let claim = seen.claim.as_ref().filter(|claim| claim.phase == ClaimPhase::Pending);
+    match (old, claim, &pod.node) {
+        (true, Some(claim), _) => Some(("PersistentVolumeClaim", claim.name.clone())),
+        (true, None, Some(_)) => Some(("Pod", pod.name.clone())),
+        _ => None,
+    }
+}
+
+async fn ask(context: &Context, namespace: &str, kind: &str, name: &str) -> Result<Vec<Warning>, CallError> {
+    let api: Api<Event> = Api::namespaced(context.world.client.clone(), namespace);
+    let about = format!("regarding.kind={kind},regarding.name={name},type=Warning");
+    let events = call(api.list(&ListParams::default().fields(&about).limit(50))).await?;
+    let told =
+        |event: Event| Some(Warning { reason: event.reason.unwrap_or_default(), message: event.note? });
+    Ok(events.items.into_iter().filter_map(told).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{PAIRED, ago, claim, pod, seen};
+    use crate::observe::{ClaimSeen, Container, PodSeen};
+
+    #[test]
+    fn what_is_missing_for_a_minute_is_asked_about() {
+        let made = |seconds, phase, node: Option<&str>| {
+            let mut seen = seen("{}", PAIRED);
+            let node = node.map(str::to_owned);
+            let made = Some(ago(seconds));
+            seen.pods = vec![PodSeen { created: made, container: Container::Unseen, node, ..pod(&seen) }];
+            seen.claim = Some(ClaimSeen { phase, ..claim() });
+            overdue(&seen).map(|(kind, name)| format!("{kind}/{name}"))
+        };
+        assert_eq!(made(59, ClaimPhase::Pending, None), None);
+        let claim = Some("PersistentVolumeClaim/toko-session".to_owned());
+        assert_eq!(made(60, ClaimPhase::Pending, None), claim);
+        assert_eq!(made(60, ClaimPhase::Bound, Some("n")), Some("Pod/toko".to_owned()));
+        assert_eq!(made(60, ClaimPhase::Bound, None), None, "the scheduler says why");
+    }
+
+    #[test]
+    fn what_was_heard_holds_until_it_is_forgotten() {
+        let (warnings, key) =
+            (Warnings::default(), SessionKey { namespace: "a".to_owned(), name: "x".to_owned() });
+        assert_eq!(warnings.known(&key), (Vec::new(), false));
+        let heard = [Warning { reason: "FailedMount".to_owned(), message: "no".to_owned() }];
+        warnings.hear(&key, &heard);
+        assert_eq!(warnings.known(&key), (heard.to_vec(), true));
+        warnings.forget(&key);
+        assert!(warnings.is_empty());
+    }
+}
