@@ -72,7 +72,12 @@ impl Listener {
         });
     }
 
-    /// How often configuration was pushed.
+    /// The first session had no file to find its configuration in.
+    pub(super) fn forget_pushes(&self) {
+        self.shared.pushes.store(0, Ordering::Relaxed);
+    }
+
+    /// How often configuration was pushed since then.
     pub(super) fn pushes(&self) -> usize {
         self.shared.pushes.load(Ordering::Relaxed)
     }

@@ -40,6 +40,8 @@ impl Operator {
             .env("WAREST_NAMESPACE", ground.namespace())
             .env("WAREST_SESSION_IMAGE", "warest/session-pod:bench")
             .env("WAREST_SESSION_PORT", session_port.to_string())
+            // kwok's pods go without a reported end.
+            .env("WAREST_NODE_GRACE_SECONDS", "0")
             .env("WAREST_LISTEN", "127.0.0.1:0")
             .env("WAREST_ADDRESS_FILE", &address);
         let mut process = Process::start(command, &folder.path().join("log"));
