@@ -6,16 +6,19 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/warest
 export CARGO_BUILD_JOBS ?= 2
 export RUST_TEST_THREADS ?= 4
 
-.PHONY: help run cluster build test lint fmt bench images
+.PHONY: help run cluster cluster-down build test e2e lint fmt bench images
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Start gateway (4000) + simulator (4001); WHATSAPP=live talks to WhatsApp itself
 	@scripts/run
 
-cluster: ## A Kubernetes control plane here, with a node that runs our programs; prints its kubeconfig
-	@scripts/cluster
+cluster: ## A Kubernetes control plane here, with a node that runs our programs; NODE=1: a real node, and a shell (or RUN='command') inside
+	@scripts/cluster $(if $(NODE),--node $(if $(RUN),bash -c "$$RUN"))
+
+cluster-down: ## Remove all that clusters with a real node left, even killed ones
+	@scripts/cluster-down
 
 images: ## Container images of the programs, as archives in target/images
 	@scripts/images
@@ -25,6 +28,9 @@ build: ## Build the programs that the tests run
 
 test: ## Everything: lints, unit tests, the whole system, outside clients, a browser
 	@scripts/test
+
+e2e: ## Images, a real node, and the chart on it from install to uninstall
+	@scripts/e2e
 
 lint: ## Formatting, clippy with warnings denied, licences and bans
 	@scripts/lint

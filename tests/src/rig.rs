@@ -25,6 +25,7 @@ pub struct Rig {
 enum Server {
     Inside(Simulator),
     Program { _process: Process, _folder: TempDir },
+    Elsewhere,
 }
 
 /// A phone on it.
@@ -70,14 +71,19 @@ impl Rig {
         }
     }
 
+    /// A simulator that somebody else runs: the URLs of its control API and its WebSocket.
+    pub fn at(control: &str, ws: &str) -> Self {
+        Self { control: control.to_owned(), ws: ws.to_owned(), server: Server::Elsewhere }
+    }
+
     /// The simulator inside this process.
     ///
     /// # Panics
-    /// When it is a process of its own.
+    /// When it is not inside.
     pub fn simulator(&self) -> &Simulator {
         match &self.server {
             Server::Inside(simulator) => simulator,
-            Server::Program { .. } => panic!("the simulator is a process of its own"),
+            Server::Program { .. } | Server::Elsewhere => panic!("the simulator is not inside this process"),
         }
     }
 

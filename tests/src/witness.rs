@@ -43,11 +43,18 @@ impl Drop for Witness {
 impl Witness {
     /// Sees all that happens to the pods of a stack's namespace from now on.
     pub async fn of(stack: &Stack) -> Self {
-        let pods: Api<Pod> = stack.api();
+        Self::over(stack.api(), watcher::Config::default()).await
+    }
+
+    /// Sees all that happens to those of these pods that `which` selects, from now on.
+    ///
+    /// # Panics
+    /// When they cannot be watched.
+    pub async fn over(pods: Api<Pod>, which: watcher::Config) -> Self {
         let seen = Arc::new(Mutex::new(Seen::default()));
         let notes = Arc::clone(&seen);
         let task = tokio::spawn(async move {
-            let mut events = pin!(watcher(pods, watcher::Config::default()).default_backoff());
+            let mut events = pin!(watcher(pods, which).default_backoff());
             while let Ok(Some(event)) = events.try_next().await {
                 notes.lock().unwrap().take(event);
             }

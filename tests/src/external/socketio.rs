@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{Client, field, node};
-use crate::gateway::Gateway;
+use crate::gateway::Rest;
 
 /// How a key travels in the handshake.
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +27,7 @@ impl SocketIo {
     ///
     /// # Panics
     /// When it cannot be started.
-    pub fn start(gateway: &Gateway) -> Self {
+    pub fn start(gateway: &Rest) -> Self {
         let folder = TempDir::new().expect("a folder");
         let mut command = node("socketio");
         command.env("GATEWAY_URL", gateway.url());
@@ -35,7 +35,7 @@ impl SocketIo {
     }
 
     /// Starts one that is connected with this key.
-    pub async fn connected(gateway: &Gateway, key: &str) -> Self {
+    pub async fn connected(gateway: &Rest, key: &str) -> Self {
         let mut client = Self::start(gateway);
         client.connect(Some(key), Via::Auth, &["polling", "websocket"]).await;
         client.accepted().await;

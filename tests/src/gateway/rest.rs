@@ -14,7 +14,8 @@ pub struct Rest {
 }
 
 impl Rest {
-    pub(super) fn at(address: &str, admin: &str) -> Self {
+    /// The gateway that listens on `host:port`, and its admin's key.
+    pub fn at(address: &str, admin: &str) -> Self {
         Self { url: format!("http://{address}"), admin: admin.to_owned() }
     }
 

@@ -1,0 +1,85 @@
+//! Our images on a real kubelet, from `helm install` to `helm uninstall`: one scenario, step after step.
+//!
+//! Comes in: `KUBECONFIG`, kubectl and helm on the `PATH`, a node that has our images (`make e2e`; `.github/workflows/e2e.yml` for kind,
+//! with its node's container in `WAREST_E2E_NODE_CONTAINER`). Goes out: a line per step, and at the end `N passed, N failed`.
+//! It must not reach into the programs: what it knows comes from kubectl, the gateway's Service, the phones and the kubelet.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test with a harness of its own"
+)]
+
+mod disturbed;
+mod installed;
+mod kubernetes;
+mod linked;
+mod pairings;
+mod uninstalled;
+mod upgraded;
+mod world;
+mod writers;
+
+use std::panic::AssertUnwindSafe;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use futures_util::FutureExt as _;
+use futures_util::future::LocalBoxFuture;
+
+use world::World;
+
+type Step = for<'a> fn(&'a mut World) -> LocalBoxFuture<'a, ()>;
+
+/// Each stands on those before it.
+const STEPS: [(&str, Step); 14] = [
+    ("the simulator runs as a pod behind a Service", |world| installed::simulator(world).boxed_local()),
+    ("the README's lines install the chart and make a session", |world| {
+        installed::chart(world).boxed_local()
+    }),
+    ("helm test", |world| installed::tested(world).boxed_local()),
+    ("a QR code by Socket.IO through the gateway's Service is scanned", |world| {
+        linked::scanned(world).boxed_local()
+    }),
+    ("a text and its answer", |world| linked::talks(world).boxed_local()),
+    ("a deleted pod comes back without a QR code", |world| disturbed::pod_deleted(world).boxed_local()),
+    ("a killed container comes back without a QR code", |world| {
+        disturbed::container_killed(world).boxed_local()
+    }),
+    ("the node is drained in time, and uncordoned", |world| disturbed::node_drained(world).boxed_local()),
+    ("helm upgrade brings another image", |world| upgraded::image(world).boxed_local()),
+    ("a suspended session ends and comes back", |world| upgraded::suspended(world).boxed_local()),
+    ("memory of a session's pod", |world| upgraded::memory(world).boxed_local()),
+    ("helm uninstall keeps what the docs say, and the session goes on", |world| {
+        uninstalled::kept(world).boxed_local()
+    }),
+    ("a new install takes it up", |world| uninstalled::taken_up(world).boxed_local()),
+    ("never two writers of a volume, never a second pairing", |world| {
+        uninstalled::judged(world).boxed_local()
+    }),
+];
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let mut world = World::new();
+    let mut passed = 0;
+    for (name, step) in STEPS {
+        let begun = Instant::now();
+        // What a step leaves half done is looked at by nobody but the report.
+        let ended = AssertUnwindSafe(step(&mut world)).catch_unwind().await;
+        let verdict = if ended.is_ok() { "ok" } else { "FAILED" };
+        println!("e2e: {verdict:6} {:5.1} s  {name}", begun.elapsed().as_secs_f32());
+        if ended.is_err() {
+            world.kubernetes.report().await;
+            break;
+        }
+        passed += 1;
+    }
+    let failed = STEPS.len() - passed;
+    if failed > 1 {
+        println!("e2e: the steps after the first failure were not tried");
+    }
+    println!("{passed} passed, {failed} failed");
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
