@@ -187,6 +187,14 @@ pub enum DirectoryError {
     /// The gateway may not do it.
     #[error("{0}")]
     Forbidden(String),
+    /// A field of what was asked for breaks a rule of the resource.
+    #[error("{field}: {problem}")]
+    Invalid {
+        /// Which, as a caller names it.
+        field: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A rule of the resource, a quota or a policy is against it, in their own words.
     #[error("{0}")]
     Refused(String),

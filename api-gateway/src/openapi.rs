@@ -21,7 +21,7 @@ another key answers 404. Every error is `{\"ok\": false, \"error\": \"<one sente
 `pairing_code`, `message` and `message_status`; on joining, the present state at once. Messages while nobody listened \
 are in `GET /api/sessions/{id}/events`.\n\n\
 **In a cluster** sessions are `WhatsAppSession` resources, and a call that changes one may also answer 409 `refused_by_cluster` (a \
-rule of the resource, a quota or a policy, in its own words), 409 `session_being_deleted`, 503 `cluster_unavailable` (the API \
+quota, a policy or a rule of the resource, in its own words), 409 `session_being_deleted`, 503 `cluster_unavailable` (the API \
 server does not answer; nothing was changed, or the same call again is harmless), 504 `still_under_way` (it is stored and will \
 be done, and was not done within the wait; the error says what stands in its way) or 500 `gateway_forbidden` (the gateway's role \
 is too small). Until the gateway knows all sessions and keys it answers 503 `not_ready`.";

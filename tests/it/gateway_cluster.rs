@@ -91,8 +91,15 @@ async fn refusals_of_the_cluster_are_told_and_change_nothing() {
     let (cluster, namespace) = (stack.cluster(), stack.namespace());
     let gateway = Gateway::start(cluster, namespace).await.ready().await;
     let long = json!({"id": "toko", "label": "x".repeat(150)});
-    let told = gateway.post("/api/sessions", &long).await.error(409, "refused_by_cluster");
-    assert!(told.contains("displayName") && told.contains("100"), "{told}");
+    let told = gateway.post("/api/sessions", &long).await.error(400, "invalid_body");
+    assert!(told.contains("label") && told.contains("100"), "{told}");
+    // A URL, but only the API server knows that it must be written in lower case.
+    let rule = json!({"id": "toko", "webhookUrl": "HTTPS://x.example/secret-path"});
+    let told = gateway.post("/api/sessions", &rule).await;
+    assert_eq!((told.status, &told.body["field"]), (400, &json!("webhookUrl")), "{}", told.body);
+    let told = told.error(400, "invalid_body");
+    assert!(told.contains("should match") && !told.contains("secret-path"), "{told}");
+    assert!(gateway.ids(ADMIN).await.is_empty());
     let claim = json!({
         "apiVersion": "v1", "kind": "PersistentVolumeClaim",
         "metadata": {"name": "kept-session", "annotations": {"warest.io/owner": "alice"}},

@@ -2,6 +2,9 @@
 //!
 //! Comes in: an error of the client. Goes out: a [`Trouble`]. Pure. Its words name no address and hold no credentials.
 
+mod invalid;
+
+pub use invalid::Invalid;
 use kube::Error;
 use kube::core::Status;
 use kube::runtime::watcher;
@@ -33,7 +36,10 @@ pub enum Trouble {
     /// The object is another one than was meant, or was changed at the same moment.
     #[error("the object was changed at the same moment")]
     Conflict,
-    /// Quota, admission, a rule of the resource: in the API server's own words.
+    /// A rule of the kind is broken.
+    #[error("{}: {}", .0.field, .0.problem)]
+    Invalid(Invalid),
+    /// Quota, admission: in the API server's own words.
     #[error("{0}")]
     Refused(String),
 }
@@ -71,13 +77,15 @@ impl Trouble {
 
 fn status_trouble(status: &Status) -> Trouble {
     let message = || status.message.clone();
+    let causes = || status.details.as_ref().map(|details| details.causes.as_slice()).unwrap_or_default();
     match status.code {
         401 => Trouble::Unauthorized,
         // RBAC names the verb; quota and admission do not.
         403 if status.message.contains("\" cannot ") => Trouble::Forbidden(denied(&status.message)),
         // A patch names the UID it is meant for: this is another object of that name.
         422 if status.message.contains("metadata.uid") => Trouble::Conflict,
-        403 | 400 | 413 | 422 => Trouble::Refused(message()),
+        422 => Invalid::read(causes()).map_or_else(|| Trouble::Refused(message()), Trouble::Invalid),
+        403 | 400 | 413 => Trouble::Refused(message()),
         404 if status.details.as_ref().is_none_or(|details| details.name.is_empty()) => Trouble::NoSuchKind,
         404 => Trouble::NotFound,
         409 if status.is_already_exists() => Trouble::AlreadyExists,
@@ -121,6 +129,12 @@ mod tests {
         let quota = "whatsappsessions.warest.io \"a\" is forbidden: exceeded quota: q, requested: 1, used: 1, limited: 1";
         assert_eq!(status(403, "Forbidden", quota, "a"), Trouble::Refused(quota.to_owned()));
         assert!(matches!(status(422, "Invalid", "spec.x: no", "a"), Trouble::Refused(_)));
+        let rule = serde_json::json!({"name": "a", "causes": [{"field": "spec.x", "message": "Invalid value: \"v\": no"}]});
+        let broken = Status::failure("long", "Invalid")
+            .with_code(422)
+            .with_details(serde_json::from_value(rule).unwrap());
+        let Trouble::Invalid(invalid) = Error::Api(broken.boxed()).into() else { panic!("a rule") };
+        assert_eq!((invalid.field.as_str(), invalid.problem.as_str()), ("spec.x", "no"));
         let another = "WhatsAppSession.warest.io \"a\" is invalid: metadata.uid: Invalid value: \"u\": field is immutable";
         assert_eq!(status(422, "Invalid", another, "a"), Trouble::Conflict);
         assert_eq!(status(409, "AlreadyExists", "", "a"), Trouble::AlreadyExists);

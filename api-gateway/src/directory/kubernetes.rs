@@ -160,7 +160,8 @@ impl From<Trouble> for DirectoryError {
             Trouble::NotFound => Self::NotFound,
             Trouble::AlreadyExists => Self::Taken,
             Trouble::Forbidden(_) => Self::Forbidden(told),
-            Trouble::Refused(_) => Self::Refused(told),
+            // The caller's own fields are told apart where a session is made.
+            Trouble::Invalid(_) | Trouble::Refused(_) => Self::Refused(told),
             Trouble::Away(_) | Trouble::NoSuchKind | Trouble::Unauthorized | Trouble::Conflict => {
                 Self::Unavailable(told)
             }

@@ -17,7 +17,8 @@ use crate::openapi::ErrorAnswer;
 use crate::session_name::{MAX_LENGTH, SessionName};
 use crate::status::PublicStatus;
 
-const MAX_LABEL: usize = 200;
+/// Longest label, characters: the custom resource takes no longer one.
+const MAX_LABEL: usize = 100;
 const MAX_URL: usize = 2048;
 const MAX_SECRET: usize = 512;
 
@@ -127,8 +128,8 @@ pub struct CreateSession {
     /// A DNS label: 1 to 63 lower-case letters, digits and hyphens. Without one, an id is made.
     #[schema(example = "my-session-1", max_length = 63, pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
     pub id: Option<String>,
-    /// What people call it.
-    #[schema(example = "Shop", max_length = 200)]
+    /// What people call it. Empty is as if it were not given.
+    #[schema(example = "Shop", max_length = 100)]
     pub label: Option<String>,
     /// Where the session's events shall be posted. It is stored now; delivery comes with a later version.
     #[schema(example = "https://example.com/wa/webhook")]
@@ -164,8 +165,8 @@ impl SessionState {
     post, path = "/api/sessions", tag = "Sessions", request_body = CreateSession,
     responses(
         (status = 200, body = SessionState),
-        (status = 400, body = ErrorAnswer, description = "`invalid_session_id`, `invalid_body` or `invalid_json`"),
-        (status = 409, body = ErrorAnswer, description = "`session_id_taken`: another key has it; `too_many_sessions`"),
+        (status = 400, body = ErrorAnswer, description = "`invalid_session_id`, `invalid_json`, or `invalid_body` with the `field`: in a cluster also for a rule that only the API server knows, in its words"),
+        (status = 409, body = ErrorAnswer, description = "`session_id_taken`: another key has it; `too_many_sessions`; `refused_by_cluster`: a quota or a policy is against it, in its own words"),
         (status = 413, body = ErrorAnswer, description = "`payload_too_large`"),
         (status = 503, body = ErrorAnswer, description = "`session_unavailable`: it is there, and could not be told to pair"),
         (status = 507, body = ErrorAnswer, description = "`storage_failed`: nothing was changed"),
@@ -187,7 +188,7 @@ fn checked(wanted: CreateSession, caller: &Caller) -> ApiResult<NewSession> {
         Some(id) => id.parse().map_err(|_| ApiError::InvalidSessionId)?,
         None => SessionName::generated(rand::random()),
     };
-    let label = bounded("label", wanted.label, MAX_LABEL)?;
+    let label = label(wanted.label)?;
     let secret =
         bounded("webhookSecret", wanted.webhook_secret.filter(|secret| !secret.is_empty()), MAX_SECRET)?;
     let url = bounded("webhookUrl", wanted.webhook_url.filter(|url| !url.is_empty()), MAX_URL)?;
@@ -199,6 +200,15 @@ fn checked(wanted: CreateSession, caller: &Caller) -> ApiResult<NewSession> {
         label,
         webhook,
     })
+}
+
+fn label(text: Option<String>) -> ApiResult<Option<String>> {
+    let text = text.filter(|text| !text.is_empty());
+    if text.as_ref().is_some_and(|text| text.chars().count() > MAX_LABEL) {
+        let problem = format!("at most {MAX_LABEL} characters");
+        return Err(ApiError::InvalidBody { field: "label".to_owned(), problem });
+    }
+    Ok(text)
 }
 
 fn bounded(field: &str, text: Option<String>, limit: usize) -> ApiResult<Option<String>> {
@@ -278,6 +288,7 @@ pub fn directory_error(error: DirectoryError) -> ApiError {
         DirectoryError::UnderWay(what) => ApiError::StillUnderWay(what),
         DirectoryError::Unavailable(why) => ApiError::KeeperUnavailable(why),
         DirectoryError::Forbidden(why) => ApiError::GatewayForbidden(why),
+        DirectoryError::Invalid { field, problem } => ApiError::InvalidBody { field, problem },
         DirectoryError::Refused(why) => ApiError::RefusedByCluster(why),
     }
 }

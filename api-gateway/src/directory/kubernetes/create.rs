@@ -8,7 +8,7 @@ use crds::names::{self, OWNER};
 use super::facts::SessionFacts;
 use super::writes::Writes;
 use super::{Inner, Outcome, patch};
-use crate::cluster::trouble::Trouble;
+use crate::cluster::trouble::{Invalid, Trouble};
 use crate::directory::{DirectoryError, NewSession, SessionRecord, Webhook};
 
 impl Inner {
@@ -46,7 +46,7 @@ impl Inner {
                     format!("the namespace {} is not there: make it, or set WAREST_NAMESPACE", self.home);
                 Err(DirectoryError::Unavailable(why))
             }
-            Err(trouble) => Err(trouble.into()),
+            Err(trouble) => Err(in_the_callers_words(trouble)),
         }
     }
 
@@ -58,7 +58,9 @@ impl Inner {
             return Err(DirectoryError::Deleting);
         }
         self.write_secret(&self.writes(&held), new, &held.uid).await?;
-        self.write(&held, &patch::take_up(new, &held.uid)).await.map(drop)
+        let changed = self.writes(&held).patch(&held.name, &patch::take_up(new, &held.uid)).await;
+        self.keep(changed.map_err(in_the_callers_words)?);
+        Ok(())
     }
 
     async fn write_secret(&self, writes: &Writes<'_>, new: &NewSession, uid: &str) -> Outcome<()> {
@@ -84,4 +86,16 @@ impl Inner {
             }
         }
     }
+}
+
+/// A rule that a new session breaks, at the field of the request that the resource's comes from.
+fn in_the_callers_words(trouble: Trouble) -> DirectoryError {
+    let Trouble::Invalid(Invalid { field, problem }) = trouble else { return trouble.into() };
+    let field = match field.as_str() {
+        "metadata.name" => "id".to_owned(),
+        "spec.displayName" => "label".to_owned(),
+        path if path.starts_with("spec.webhooks") => "webhookUrl".to_owned(),
+        _ => field,
+    };
+    DirectoryError::Invalid { field, problem }
 }
