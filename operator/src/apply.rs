@@ -15,13 +15,14 @@ use crate::context::Context;
 use crate::decide::{Decision, Step};
 use crate::gate::{Expected, Kind};
 use crate::observe::{Endpoint, Observed, SessionKey};
-use crate::push::{self, PushError};
+use crate::push::PushError;
 use crate::status::{Outcome, Problem};
 use crate::validate::Valid;
 
 mod claim;
 mod objects;
 mod pod;
+mod session;
 
 pub use objects::write_status;
 
@@ -76,7 +77,7 @@ pub struct Work<'a> {
 /// # Errors
 /// A step failed for a passing reason; those before it are done, those after it are not.
 pub async fn apply(work: Work<'_>, decision: &Decision) -> (Outcome, Result<(), ApplyError>) {
-    let (mut outcome, heard) = hear(work);
+    let (mut outcome, heard) = session::hear(work);
     for step in decision.steps.iter().filter(|step| heard.as_ref() != Some(*step)) {
         if !work.context.guard.holds() {
             return (outcome, Err(ApplyError::NotLeading));
@@ -98,7 +99,7 @@ pub async fn apply(work: Work<'_>, decision: &Decision) -> (Outcome, Result<(), 
                 return (outcome, Err(ApplyError::Call { step: name(step), source }));
             }
             Err(Failure::Session(error)) => {
-                outcome.problem = session_problem(step, &error).or(outcome.problem);
+                outcome.problem = session::problem(step, &error).or(outcome.problem);
                 tracing::info!(session = %work.key, "{error}");
                 outcome.again = true;
             }
@@ -133,7 +134,7 @@ async fn carry_out(work: Work<'_>, step: &Step) -> Result<Option<String>, Failur
         Step::RemoveFinalizer => return Ok(objects::finalizers(work, false).await?),
         Step::CreateClaim => claim::create(work).await?,
         Step::TakeClaim { uid, version } => claim::patch(work, claim::take(work, uid, Some(version))).await?,
-        Step::GrowClaim { uid } => claim::patch(work, claim::grow(work, uid)).await?,
+        Step::GrowClaim { uid } => grow(work, uid).await?,
         Step::DeleteClaim { uid } => claim::delete(work, uid).await?,
         Step::CreateSecret => objects::create_secret(work).await?,
         Step::ApplySecret => objects::apply_secret(work).await?,
@@ -143,57 +144,27 @@ async fn carry_out(work: Work<'_>, step: &Step) -> Result<Option<String>, Failur
         Step::LabelPod { uid, version } => pod::label(work, uid, version).await?,
         Step::DeletePod { uid, .. } => pod::delete(work, uid, None).await?,
         Step::ForceDeletePod { uid, version } => pod::delete(work, uid, Some(version)).await?,
-        Step::PushConfig | Step::AskPairingCode | Step::LogOut => ask(work, step).await?,
+        Step::PushConfig | Step::AskPairingCode | Step::LogOut => session::ask(work, step).await?,
     }
     Ok(None)
 }
 
-/// What came of the last errand to the session.
-fn hear(work: Work<'_>) -> (Outcome, Option<Step>) {
-    let mut outcome = Outcome::default();
-    let Some((step, result)) = work.context.errands.take(work.seen.uid()) else { return (outcome, None) };
-    match result {
-        Ok(()) => outcome.done.push(step.clone()),
-        Err(error) => {
-            tracing::info!(session = %work.key, "{error}");
-            outcome.again = true;
-            if passes(&error) {
-                work.context.memory.forget_code(work.key);
-            }
-        }
+/// Asks for a larger volume, unless that was refused a short while ago: then the same words hold.
+async fn grow(work: Work<'_>, uid: &str) -> Result<(), Failure> {
+    let (growth, size) = (&work.context.growth, &work.seen.session.spec.storage.size);
+    let wish = (uid.to_owned(), size.clone());
+    if let Some((reason, message)) = growth.holds(work.key, &wish, Instant::now()) {
+        return Err(Failure::Call(CallError::Refused { reason, message }));
     }
-    (outcome, Some(step))
-}
-
-async fn ask(work: Work<'_>, step: &Step) -> Result<(), Failure> {
-    let endpoint = work.endpoint.ok_or(Failure::NothingToDoItWith)?;
-    let to = endpoint.clone();
-    match (step, work.valid) {
-        (Step::PushConfig, Some(valid)) => {
-            push::configure(endpoint, &valid.push).await.map(drop).map_err(Failure::Session)
+    let answer = claim::patch(work, claim::grow(work, uid)).await;
+    match &answer {
+        Ok(()) => growth.forget(work.key),
+        Err(CallError::Refused { reason, message }) => {
+            growth.refused(work.key, wish, (reason, message.clone()), Instant::now());
         }
-        (Step::AskPairingCode, Some(valid)) => {
-            let phone = valid.spec.phone_number.clone().unwrap_or_default();
-            let question = async move { push::pairing_code(&to, &phone).await.map(drop) };
-            if work.context.errands.send(endpoint, step, question) {
-                let since = work.seen.said().map_or(0, |said| said.since);
-                work.context.memory.ask_code(work.key, (endpoint.pod_uid.clone(), since));
-            }
-            Err(Failure::UnderWay)
-        }
-        (Step::LogOut, _) => {
-            let question = async move { push::log_out(&to).await.map(drop) };
-            work.context.errands.send(endpoint, step, question);
-            Err(Failure::UnderWay)
-        }
-        _ => Err(Failure::NothingToDoItWith),
+        Err(_) => {}
     }
-}
-
-/// Whether asking again soon may help: the session could not be reached, or had no connection yet. What WhatsApp itself
-/// refuses is not asked for again in the same phase.
-fn passes(error: &PushError) -> bool {
-    error.code().is_none_or(|code| code == "not_ready")
+    Ok(answer?)
 }
 
 /// What should pass and does not, as when an admission webhook is broken, is told as if it were a refusal.
@@ -201,12 +172,6 @@ fn lasting_problem(work: Work<'_>, step: &Step, error: &CallError) -> Option<Pro
     let message = error.server_words()?;
     let lasts = work.context.memory.call_failed(work.key, name(step)) >= LASTS;
     lasts.then(|| Problem { step: step.clone(), reason: reason::REFUSED, message })
-}
-
-/// A configuration that the session refuses is a fault of the spec; anything else passes.
-fn session_problem(step: &Step, error: &PushError) -> Option<Problem> {
-    let refused = *step == Step::PushConfig && error.code().is_some_and(|code| code.starts_with("invalid"));
-    refused.then(|| Problem { step: step.clone(), reason: reason::INVALID_SPEC, message: error.to_string() })
 }
 
 fn told(step: &Step, reason: &'static str) -> &'static str {

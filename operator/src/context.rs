@@ -12,6 +12,7 @@ use crate::decide::Rules;
 use crate::dereference::Warnings;
 use crate::errands::Errands;
 use crate::events::Events;
+use crate::growth::Growth;
 use crate::leader::Guard;
 use crate::metrics::Metrics;
 use crate::nodes::Nodes;
@@ -49,6 +50,8 @@ pub struct Context {
     pub events: Events,
     /// The nodes that had to be looked at.
     pub nodes: Nodes,
+    /// Larger volumes that were refused.
+    pub growth: Growth,
     /// What the cluster has warned of.
     pub warnings: Warnings,
     /// What is remembered between two looks.

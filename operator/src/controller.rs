@@ -16,7 +16,7 @@ use tracing::{debug, info, warn};
 use crate::apply::{ApplyError, Work, apply, write_status};
 use crate::call::CallError;
 use crate::context::Context;
-use crate::decide::{Decision, decide};
+use crate::decide::{Decision, Step, decide};
 use crate::dereference::{DereferenceError, dereference};
 use crate::health::Health;
 use crate::observe::{Endpoint, Observed, PodSeen, SessionKey};
@@ -89,6 +89,7 @@ pub async fn run(
                     let key = SessionKey { namespace: gone.namespace.unwrap_or_default(), name: gone.name };
                     context.world.gate.forget(&key);
                     context.warnings.forget(&key);
+                    context.growth.forget(&key);
                     if let Some(uid) = context.memory.forget(&key) {
                         context.polls.forget(&uid);
                         context.errands.forget(&uid);
@@ -162,8 +163,7 @@ async fn look(key: &SessionKey, session: &Guarded, context: &Context) -> Result<
 
 /// Writes the status if it says anything new.
 async fn write(work: Work<'_>, facts: &Facts<'_>) -> Result<(), ReconcileError> {
-    let let_go =
-        facts.outcome.done.contains(&crate::decide::Step::RemoveFinalizer) && work.seen.deleted().is_some();
+    let let_go = facts.outcome.done.contains(&Step::RemoveFinalizer) && work.seen.deleted().is_some();
     let status = tell(facts);
     if let_go || !status::differs(work.seen.status(), &status) {
         return Ok(());
@@ -204,7 +204,14 @@ fn listen(context: &Context, key: &SessionKey, seen: &Observed, endpoint: Option
 fn again(context: &Context, key: &SessionKey, decision: &Decision, outcome: &status::Outcome) -> Action {
     let resync = jitter(context.resync, key);
     let mut again = decision.again.unwrap_or(resync).min(resync);
-    if outcome.again || outcome.problem.is_some() {
+    let refused = outcome.problem.as_ref();
+    if let Some(due) = context.growth.due(key, Instant::now())
+        && refused.is_some_and(|problem| matches!(problem.step, Step::GrowClaim { .. }))
+        && !outcome.again
+    {
+        context.memory.succeeded(key);
+        again = again.min(due.max(ASK_AGAIN));
+    } else if outcome.again || refused.is_some() {
         let least = if outcome.again { ASK_AGAIN } else { Duration::ZERO };
         again = again.min(context.memory.failed(key).max(least));
     } else {

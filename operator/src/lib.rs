@@ -20,6 +20,7 @@ pub mod errands;
 pub mod events;
 pub mod fleet;
 pub mod gate;
+pub mod growth;
 pub mod health;
 pub mod index;
 pub mod kept;

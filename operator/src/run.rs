@@ -19,6 +19,7 @@ use crate::decide::Rules;
 use crate::dereference::Warnings;
 use crate::errands::Errands;
 use crate::events::Events;
+use crate::growth::Growth;
 use crate::leader::{self, Campaign, CampaignError, Guard};
 use crate::metrics::Metrics;
 use crate::nodes::Nodes;
@@ -146,6 +147,7 @@ async fn serve(config: Config) -> Result<(), RunError> {
         errands: Errands::new(wake.clone()),
         nodes: Nodes::default(),
         warnings: Warnings::default(),
+        growth: Growth::default(),
         memory,
         fleet: Arc::clone(&fleet),
         world,
