@@ -9,6 +9,7 @@
     reason = "tests fail by panicking, and their names are their documentation"
 )]
 
+mod api_server;
 mod architecture;
 mod at_most_one;
 mod bad_input;
@@ -19,6 +20,7 @@ mod crash;
 mod crds;
 mod deletion;
 mod disconnects;
+mod evidence;
 mod gateway_cluster;
 mod guards;
 mod install;

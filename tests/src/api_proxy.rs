@@ -1,100 +1,34 @@
 //! A proxy in front of an API server that injects faults: the operator or the gateway talks to it in plain HTTP with a token.
 //!
 //! Comes in: the API server's address and CA. Goes out: a kubeconfig's `server`, and faults:
-//! refused, failing after the commit or black-holed requests, silent watches, and a halt after the n-th write.
+//! refused, failing after the commit or black-holed requests, watches that are silent, stranded or cut, a server that lags
+//! behind, and a halt after the n-th write.
 //! It judges nothing: what must hold is the test's to say.
 
+mod script;
+mod watches;
+
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
-use axum::http::{Method, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use futures_util::StreamExt as _;
+use futures_util::TryStreamExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use script::Script;
+pub use script::{Fault, Rule};
+use watches::Flow;
+
 /// Largest request that is passed on, in bytes.
 const MAX_BODY: usize = 4 * 1024 * 1024;
-
-fn is_write(method: &Method) -> bool {
-    !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
-}
-
-/// What happens to a request.
-#[derive(Debug, Clone)]
-pub enum Fault {
-    /// It is answered with this status, and the API server never sees it.
-    Refuse(StatusCode),
-    /// The API server carries it out; the caller's connection breaks off before the answer.
-    LoseAnswer,
-    /// The API server carries it out; the caller sees this status.
-    Mask(StatusCode),
-    /// Nothing comes back, ever.
-    Hang,
-}
-
-/// Which requests a fault is for.
-#[derive(Debug, Clone)]
-pub struct Rule {
-    /// The method; none: any.
-    pub method: Option<Method>,
-    /// What the path must contain.
-    pub path: String,
-    /// How many fitting requests are let through first.
-    pub skip: usize,
-    /// How many it is for after that.
-    pub count: usize,
-    /// What happens to them.
-    pub fault: Fault,
-}
-
-impl Rule {
-    /// The next `count` requests of this method whose path contains `path`.
-    pub fn next(method: Method, path: &str, count: usize, fault: Fault) -> Self {
-        Self { method: Some(method), path: path.to_owned(), skip: 0, count, fault }
-    }
-
-    fn fits(&self, method: &Method, path: &str) -> bool {
-        self.method.as_ref().is_none_or(|m| m == method) && path.contains(&self.path)
-    }
-}
-
-#[derive(Debug, Default)]
-struct Script {
-    rules: Vec<Rule>,
-    ignored: Vec<String>,
-    writes: usize,
-    halt_after_writes: Option<usize>,
-}
-
-impl Script {
-    /// The fault for this request, if any; counts it.
-    fn fault(&mut self, method: &Method, path: &str) -> Option<Fault> {
-        let counts = is_write(method) && !self.ignored.iter().any(|ignored| path.contains(ignored));
-        if self.halt_after_writes.is_some_and(|limit| self.writes >= limit) {
-            return Some(Fault::Hang);
-        }
-        let mut found = None;
-        for rule in self.rules.iter_mut().filter(|r| r.fits(method, path)) {
-            if rule.skip > 0 {
-                rule.skip -= 1;
-            } else if rule.count > 0 && found.is_none() {
-                rule.count -= 1;
-                found = Some(rule.fault.clone());
-            }
-        }
-        // A lost or masked answer is a write all the same; a refused one never was.
-        if counts && !matches!(found, Some(Fault::Refuse(_) | Fault::Hang)) {
-            self.writes += 1;
-        }
-        found
-    }
-}
 
 #[derive(Debug)]
 struct Shared {
@@ -102,7 +36,17 @@ struct Shared {
     client: reqwest::Client,
     script: Mutex<Script>,
     halted: watch::Sender<bool>,
-    watches_flow: watch::Sender<bool>,
+    flow: watch::Sender<Flow>,
+    past: Mutex<Past>,
+    tokens: Mutex<HashSet<String>>,
+}
+
+/// What lists said last, by path and query.
+#[derive(Debug, Default)]
+struct Past {
+    lists: HashMap<String, Bytes>,
+    /// Lists whose path and query contain this are answered from it.
+    of: Option<String>,
 }
 
 /// The proxy; it ends when dropped.
@@ -133,7 +77,9 @@ impl ApiProxy {
             client,
             script: Mutex::default(),
             halted: watch::Sender::new(false),
-            watches_flow: watch::Sender::new(true),
+            flow: watch::Sender::new(Flow::default()),
+            past: Mutex::default(),
+            tokens: Mutex::default(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
@@ -178,7 +124,44 @@ impl ApiProxy {
 
     /// Watches stay open and say nothing (or speak again).
     pub fn freeze_watches(&self, frozen: bool) {
-        self.shared.watches_flow.send_replace(!frozen);
+        self.shared.flow.send_modify(|flow| flow.held = frozen.then(String::new));
+    }
+
+    /// Watches that are open now never say anything again and never end, as when a firewall forgets their connections. Later
+    /// ones are as usual.
+    pub fn strand_watches(&self) {
+        self.shared.flow.send_modify(|flow| flow.stranded = flow.latest);
+    }
+
+    /// Watches that are open now break off, with all that they have not told yet.
+    pub fn break_watches(&self) {
+        self.shared.flow.send_modify(|flow| flow.broken = flow.latest);
+    }
+
+    /// From now on this is a server that lags behind for all that contains `of`: lists are as they last were (where there was
+    /// one), and watches are silent. Single objects and writes are as usual.
+    pub fn lag(&self, of: &str) {
+        self.past().of = Some(of.to_owned());
+        self.shared.flow.send_modify(|flow| flow.held = Some(of.to_owned()));
+    }
+
+    /// It lags no more: lists are current, and watches tell what they have held back.
+    pub fn catch_up(&self) {
+        self.past().of = None;
+        self.shared.flow.send_modify(|flow| flow.held = None);
+    }
+
+    /// Whether a request has come with this token.
+    ///
+    /// # Panics
+    /// When another thread failed while it held the tokens.
+    pub fn saw_token(&self, token: &str) -> bool {
+        self.shared.tokens.lock().expect("no panic inside").contains(token)
+    }
+
+    /// How many faults of rules have not happened yet.
+    pub fn pending(&self) -> usize {
+        self.script().pending()
     }
 
     /// Requests whose path contains this do not count as writes.
@@ -197,10 +180,20 @@ impl ApiProxy {
     fn script(&self) -> std::sync::MutexGuard<'_, Script> {
         self.shared.script.lock().expect("no panic inside")
     }
+
+    fn past(&self) -> std::sync::MutexGuard<'_, Past> {
+        self.shared.past.lock().expect("no panic inside")
+    }
+}
+
+/// Path and query.
+fn target(request: &Request) -> String {
+    request.uri().path_and_query().map_or("/", |target| target.as_str()).to_owned()
 }
 
 async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    let fault = shared.script.lock().expect("no panic inside").fault(request.method(), request.uri().path());
+    let fault = shared.script.lock().expect("no panic inside").fault(request.method(), &target(&request));
+    shared.note_token(&request);
     let answer = match fault {
         Some(Fault::Hang) => std::future::pending().await,
         Some(Fault::Refuse(status)) => refusal(status),
@@ -238,38 +231,54 @@ impl Shared {
         }
     }
 
+    fn note_token(&self, request: &Request) {
+        let value = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        if let Some(token) = value.and_then(|value| value.strip_prefix("Bearer ")) {
+            self.tokens.lock().expect("no panic inside").insert(token.to_owned());
+        }
+    }
+
     async fn forward(&self, request: Request) -> Response {
+        let target = target(&request);
+        if let Some(old) = self.remembered(&target) {
+            return ([(header::CONTENT_TYPE, "application/json")], old).into_response();
+        }
         let (parts, body) = request.into_parts();
-        let target = parts.uri.path_and_query().map_or("/", |p| p.as_str());
-        let is_watch = parts.uri.query().is_some_and(|q| q.contains("watch="));
         let mut headers = parts.headers;
         headers.remove(header::HOST);
         let body = axum::body::to_bytes(body, MAX_BODY).await.expect("a request of bounded size");
         let sent = self.client.request(parts.method, format!("{}{target}", self.upstream));
         match sent.headers(headers).body(body).send().await {
-            Ok(answer) => self.answer(answer, is_watch),
+            Ok(answer) => self.answer(answer, target).await,
             Err(_) => StatusCode::BAD_GATEWAY.into_response(),
         }
     }
 
-    fn answer(&self, answer: reqwest::Response, is_watch: bool) -> Response {
+    /// What this list said last, if it is to be said again.
+    fn remembered(&self, target: &str) -> Option<Bytes> {
+        let past = self.past.lock().expect("no panic inside");
+        past.of.as_ref().filter(|of| target.contains(*of))?;
+        past.lists.get(target).cloned()
+    }
+
+    async fn answer(&self, answer: reqwest::Response, target: String) -> Response {
         let mut built = Response::builder().status(answer.status());
         for (name, value) in answer.headers() {
             if name != header::TRANSFER_ENCODING && name != header::CONTENT_LENGTH {
                 built = built.header(name, value);
             }
         }
-        let flow = self.watches_flow.subscribe();
-        let stream = answer.bytes_stream().then(move |chunk| {
-            let mut flow = flow.clone();
-            async move {
-                if is_watch {
-                    // An error means that the proxy has ended.
-                    let _ = flow.wait_for(|flows| *flows).await;
-                }
-                chunk
-            }
-        });
-        built.body(Body::from_stream(stream)).expect("a response")
+        let is_list = target.contains("limit=") && answer.status().is_success();
+        let body = if target.contains("watch=") {
+            let bytes = answer.bytes_stream().map_err(std::io::Error::other);
+            Body::from_stream(watches::through(bytes, &self.flow, target))
+        } else if is_list {
+            let Ok(list) = answer.bytes().await else { return StatusCode::BAD_GATEWAY.into_response() };
+            self.past.lock().expect("no panic inside").lists.insert(target, list.clone());
+            Body::from(list)
+        } else {
+            Body::from_stream(answer.bytes_stream())
+        };
+        built.body(body).expect("a response")
     }
 }

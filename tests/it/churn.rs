@@ -1,0 +1,96 @@
+//! Sessions that come and go: what the operator keeps of each goes with it, and it opens no watch that it does not close.
+
+use std::collections::BTreeSet;
+
+use crds::WhatsAppSession;
+use futures_util::{StreamExt as _, stream};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use kube::Api;
+use kube::api::{DeleteParams, ListParams, PostParams};
+use serde_json::json;
+use system_tests::cluster::kwok::STAGES;
+use system_tests::cluster::{Cluster, ClusterConfig};
+use system_tests::stack::{Operator, Stack};
+use system_tests::wait::{DEADLINE, eventually};
+
+use crate::evidence::{figure, works};
+
+/// Sessions that live at the same time.
+const WIDTH: usize = 50;
+/// How often they come and go.
+const ROUNDS: usize = 6;
+/// What the operator says that it keeps.
+const KEPT: [&str; 3] =
+    ["warest_operator_cached_objects", "warest_operator_remembered", "warest_operator_polls"];
+
+/// What the operator still keeps.
+async fn left(operator: &Operator) -> Vec<String> {
+    let text = operator.get("/metrics").await.ok();
+    let lines = text.as_str().unwrap_or_default().lines();
+    let kept = lines.filter(|line| KEPT.iter().any(|kept| line.starts_with(kept)) && !line.ends_with(" 0"));
+    kept.map(str::to_owned).collect()
+}
+
+async fn create(sessions: &Api<WhatsAppSession>) {
+    let made = stream::iter(0..WIDTH).map(|number| async move {
+        let spec = json!({"retentionPolicy": "Delete", "scheduling": {"nodeSelector": {"type": "kwok"}}});
+        let session = WhatsAppSession::new(&format!("s-{number}"), serde_json::from_value(spec).unwrap());
+        sessions.create(&PostParams::default(), &session).await.expect("it is taken");
+    });
+    made.buffer_unordered(8).collect::<Vec<()>>().await;
+}
+
+/// Deletes all sessions, and waits until nothing of them is there.
+async fn delete(stack: &Stack, sessions: &Api<WhatsAppSession>) {
+    let all = ListParams::default();
+    sessions.delete_collection(&DeleteParams::background(), &all).await.expect("it is taken");
+    let (pods, claims): (Api<Pod>, Api<PersistentVolumeClaim>) = (stack.api(), stack.api());
+    eventually("all to be gone", || async {
+        let left = pods.list(&all).await.ok()?.items.len()
+            + claims.list(&all).await.ok()?.items.len()
+            + sessions.list(&all).await.ok()?.items.len();
+        (left == 0).then_some(())
+    })
+    .await;
+}
+
+/// Watches of this stack's operator that have been opened and not ended: kind and number.
+fn open_watches(stack: &Stack) -> (BTreeSet<String>, usize) {
+    let user = format!("system:serviceaccount:{}:warest-operator", stack.namespace());
+    let mut audit = stack.cluster().audit();
+    audit.retain(|entry| entry.user == user && entry.verb == "watch");
+    let ended: BTreeSet<_> =
+        audit.iter().filter(|entry| !entry.opened).map(|entry| entry.id.clone()).collect();
+    let open: Vec<_> = audit.iter().filter(|entry| entry.opened && !ended.contains(&entry.id)).collect();
+    (open.iter().map(|entry| entry.resource.clone()).collect(), open.len())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_left_of_three_hundred_sessions() {
+    let mut stack = Stack::on_own_cluster(Cluster::start(ClusterConfig::default()).await).await;
+    let _kwok = stack.cluster().start_kwok(1, STAGES).await;
+    stack.start_operator(&[("WAREST_LEADER_ELECT", "false"), ("WAREST_NODE_GRACE_SECONDS", "0")]).await;
+    let sessions: Api<WhatsAppSession> = stack.api();
+    let pods: Api<Pod> = stack.api();
+    eventually("the watches to be open", || async { (open_watches(&stack).1 == 6).then_some(()) }).await;
+    let (kinds, _) = open_watches(&stack);
+    for _ in 0..ROUNDS {
+        create(&sessions).await;
+        eventually("all to work", || async {
+            let pods = pods.list(&ListParams::default()).await.ok()?.items;
+            (pods.len() == WIDTH && pods.iter().all(works)).then_some(())
+        })
+        .await;
+        assert!(figure(stack.operator(), KEPT[0]).await >= WIDTH, "it keeps what there is");
+        delete(&stack, &sessions).await;
+    }
+    let operator = &*stack.operator();
+    let none = eventually("nothing to be kept", || async { left(operator).await.is_empty().then_some(()) });
+    let none = tokio::time::timeout(DEADLINE / 2, none).await;
+    assert!(none.is_ok(), "it still keeps {:?}", left(operator).await);
+    assert_eq!(
+        open_watches(&stack),
+        (kinds, 6),
+        "each kind is watched once, and the Secrets that others made"
+    );
+}
