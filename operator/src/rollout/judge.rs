@@ -149,6 +149,12 @@ impl Judge {
         }
     }
 
+    /// Whether it has been away for long, and not by this rollout: a rollout takes nobody away by going on beside it.
+    pub(super) fn is_long_away(&self, session: &Session) -> bool {
+        let Health::Down { since: Some(since), .. } = &session.health else { return false };
+        self.is_over(*since) && !matches!(self.trial(session), Trial::Failed(_))
+    }
+
     /// Whether a session is on its way down or up.
     pub(super) fn is_restarting(&self, session: &Session) -> bool {
         match (&session.pod, &session.health) {
@@ -156,6 +162,8 @@ impl Judge {
             (None, Health::Down { since, .. }) => since.is_none_or(|since| !self.is_over(since)),
             (None, Health::Up | Health::Idle { .. }) => true,
             (Some(pod), _) if pod.ending => true,
+            // One that ends again and again is made anew again and again.
+            (Some(_), Health::Down { since: Some(since), failing: Some(_) }) if self.is_over(*since) => false,
             (Some(pod), Health::Down { .. }) => !self.is_over(pod.created),
             (Some(_), Health::Up | Health::Idle { .. }) => false,
         }

@@ -173,8 +173,12 @@ pub(super) struct Room {
 impl Room {
     fn new(sessions: &[&Session], settings: Settings, judge: &Judge, restarting: usize) -> Self {
         let budget = settings.budget.of(sessions.len());
-        let down = sessions.iter().filter(|session| judge.is_away(session)).count();
-        Self { up: budget.saturating_sub(down), restarts: budget.saturating_sub(restarting) }
+        let down = sessions.iter().filter(|session| judge.is_away(session));
+        let (long, fresh): (Vec<&Session>, Vec<&Session>) =
+            down.partition(|session| judge.is_long_away(session));
+        // Those that have been away for long leave one place at least: nobody may ever come to mend them.
+        let taken = fresh.len() + long.len().min(budget.saturating_sub(1));
+        Self { up: budget.saturating_sub(taken), restarts: budget.saturating_sub(restarting) }
     }
 
     fn has(&self, health: &Health) -> bool {

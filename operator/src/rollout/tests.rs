@@ -121,7 +121,10 @@ fn whoever_is_away_for_another_reason_takes_room() {
     let away = down(with_pod(old("x"), |pod| pod.change = Change::None), 9_000, None);
     check(&[renewed("a", 20), old("b"), old("c"), away.clone()], &["b"]);
     let other = Session { key: SessionKey { name: "y".to_owned(), ..away.key.clone() }, ..away.clone() };
-    check(&[renewed("a", 20), old("b"), away, other], &[]);
+    // Nobody may ever mend them: they leave one place.
+    check(&[renewed("a", 20), old("b"), old("c"), away, other.clone()], &["b"]);
+    let fresh = |session| down(session, 299, None);
+    check(&[renewed("a", 20), old("b"), old("c"), fresh(old("x")), fresh(other)], &["x"]);
 }
 
 #[test]
@@ -147,7 +150,8 @@ fn who_was_refused_its_first_pod_holds_up_its_namespace_alone() {
     let own = || with_pod(old("a"), |pod| (pod.current, pod.change) = (true, Change::Own));
     check(&[own(), refused("x", None), refused("y", None)], &["a"]);
     // One that worked is missed.
-    check(&[own(), refused("x", Some(at(0))), refused("y", Some(at(0)))], &[]);
+    let lost = |name| refused(name, Some(now() - SignedDuration::from_secs(20)));
+    check(&[own(), lost("x"), lost("y")], &[]);
 }
 
 #[test]
@@ -156,6 +160,23 @@ fn a_broken_session_costs_nothing_but_waits_for_the_canary() {
     check(&[old("a"), broken()], &["a"]);
     check(&[renewed("a", 20), old("b"), old("c"), broken()], &["b", "x"]);
     check(&[renewed("a", 20), broken()], &["x"]);
+}
+
+#[test]
+fn who_is_broken_for_long_does_not_use_up_a_small_budget() {
+    let settings = Settings { budget: Budget::Percent(5), ..SETTINGS };
+    let goes = |fleet: &[Session]| {
+        go(&plan(fleet, settings, &Plan::default(), now())).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let own_image = || with_pod(down(old("x"), 9_000, None), |pod| pod.change = Change::None);
+    assert_eq!(goes(&[old("a"), old("b"), own_image()]), ["a"]);
+    assert_eq!(goes(&[renewed("a", 20), old("b"), own_image()]), ["b"]);
+    // Its pods end one after the other, each of them made a moment ago.
+    let ends = with_pod(down(renewed("x", 9), 9_000, Some("Evicted")), |pod| pod.replaced_working = false);
+    assert_eq!(goes(&[renewed("a", 20), old("b"), ends]), ["b"]);
+    // One that fell a moment ago may come back: it is waited for.
+    let fell = with_pod(down(old("x"), 20, None), |pod| pod.change = Change::None);
+    assert_eq!(goes(&[renewed("a", 20), old("b"), fell]), [""; 0]);
 }
 
 #[test]
@@ -231,7 +252,7 @@ fn another_revision_begins_anew_with_a_canary() {
 fn who_was_broken_before_is_no_evidence_but_a_labelled_canary_is() {
     let excused = |session| with_pod(session, |pod| pod.replaced_working = false);
     let broken = excused(down(renewed("x", 400), 90_000, Some("CrashLoopBackOff")));
-    check(&[renewed("a", 99), broken.clone(), broken.clone(), old("d")], &[]);
+    check(&[renewed("a", 99), broken.clone(), broken.clone(), old("d"), old("e")], &["d"]);
     assert_eq!(culprits(&check(&[renewed("a", 99), broken.clone(), old("d")], &["d"])), [""; 0]);
     let labelled = Session { canary: true, ..broken };
     assert_eq!(culprits(&check(&[labelled, old("d")], &[])), ["x"]);
