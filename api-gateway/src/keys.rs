@@ -63,6 +63,17 @@ pub enum KeysError {
     AdminAmongUsers,
 }
 
+/// What is remembered of a key that was presented: enough to know it again, and not the key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Fingerprint([u8; 32]);
+
+impl Fingerprint {
+    /// Of this key.
+    pub fn of(presented: &str) -> Self {
+        Self(digest(presented))
+    }
+}
+
 #[derive(PartialEq)]
 struct Key {
     digest: [u8; 32],
@@ -102,9 +113,9 @@ impl Keys {
         self.0.iter().fold(None, fold)
     }
 
-    /// Whether somebody of this name still may do the same.
-    pub fn holds(&self, caller: &Caller) -> bool {
-        self.0.iter().any(|key| key.caller == *caller)
+    /// Whether this key is still known, and its holder may still do the same.
+    pub fn holds(&self, presented: &Fingerprint, caller: &Caller) -> bool {
+        self.0.iter().any(|key| key.digest == presented.0 && key.caller == *caller)
     }
 }
 

@@ -20,8 +20,8 @@ use tokio::sync::mpsc;
 use crate::app::AppState;
 use crate::error::ApiError;
 use crate::extract::API_KEY;
-use crate::keys::Caller;
 use crate::keys::ring::KeyRing;
+use crate::keys::{Caller, Fingerprint};
 use crate::monitor::Told;
 
 /// Largest packet of a client, in bytes.
@@ -61,28 +61,38 @@ pub fn layer(state: &AppState) -> (SocketIoLayer, SocketIo) {
         .build_layer();
     let (admit_state, state) = (state.clone(), state.clone());
     let admit = async move |socket: SocketRef, TryData(auth): TryData<Auth>| {
-        caller(&admit_state.keys, &socket.req_parts().headers, auth.unwrap_or_default())
+        presented(&admit_state.keys, &socket.req_parts().headers, auth.unwrap_or_default())
             .map(drop)
             .ok_or(Unauthorized)
     };
     let connect = async move |socket: SocketRef, TryData(auth): TryData<Auth>| {
         let auth = auth.unwrap_or_default();
-        if let Some(caller) = caller(&state.keys, &socket.req_parts().headers, auth) {
-            welcome(&socket, state, Arc::new(caller));
+        if let Some(presented) = presented(&state.keys, &socket.req_parts().headers, auth) {
+            welcome(&socket, state, presented);
         }
     };
     io.ns("/", connect.with(admit));
     (layer, io)
 }
 
-fn caller(keys: &KeyRing, headers: &HeaderMap, auth: Auth) -> Option<Caller> {
+/// Who holds a connection, and by which key.
+#[derive(Clone)]
+struct Presented {
+    key: Fingerprint,
+    caller: Arc<Caller>,
+}
+
+fn presented(keys: &KeyRing, headers: &HeaderMap, auth: Auth) -> Option<Presented> {
     let header = || headers.get(API_KEY).and_then(|key| key.to_str().ok()).map(str::to_owned);
-    keys.authenticate(&auth.api_key.or_else(header)?).ok()?
+    let key = auth.api_key.or_else(header)?;
+    let caller = Arc::new(keys.authenticate(&key).ok()??);
+    Some(Presented { key: Fingerprint::of(&key), caller })
 }
 
 /// Lets a client join and leave rooms.
-fn welcome(socket: &SocketRef, state: AppState, caller: Arc<Caller>) {
-    socket.extensions.insert(Arc::clone(&caller));
+fn welcome(socket: &SocketRef, state: AppState, presented: Presented) {
+    let caller = Arc::clone(&presented.caller);
+    socket.extensions.insert(presented);
     state.metrics.socket(true);
     let metrics = Arc::clone(&state.metrics);
     socket.on_disconnect(async move || metrics.socket(false));
@@ -144,8 +154,8 @@ pub async fn revoke(io: SocketIo, keys: KeyRing) {
     while changes.changed().await.is_ok() {
         let Some(everybody) = io.of("/") else { return };
         for socket in everybody.sockets() {
-            let caller = socket.extensions.get::<Arc<Caller>>();
-            if caller.is_none_or(|caller| !keys.holds(&caller)) {
+            let presented = socket.extensions.get::<Presented>();
+            if presented.is_none_or(|one| !keys.holds(&one.key, &one.caller)) {
                 let _gone = socket.disconnect();
             }
         }

@@ -150,6 +150,7 @@ fn first_line(error: &serde_norway::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::Fingerprint;
 
     const ADMIN: &str = "- {name: root, role: admin, key: secret-admin}\n";
 
@@ -181,8 +182,8 @@ mod tests {
         );
         let keys = parse(&both).unwrap();
         assert_eq!(keys.authenticate("old"), keys.authenticate("new"));
-        assert!(keys.holds(&keys.authenticate("old").unwrap()));
-        assert!(!parse(ADMIN).unwrap().holds(&keys.authenticate("old").unwrap()));
+        assert!(keys.holds(&Fingerprint::of("old"), &keys.authenticate("old").unwrap()));
+        assert!(!parse(ADMIN).unwrap().holds(&Fingerprint::of("old"), &keys.authenticate("old").unwrap()));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::{Caller, Keys};
+use super::{Caller, Fingerprint, Keys};
 
 /// The keys that hold now, if any have been read.
 #[derive(Clone)]
@@ -44,9 +44,9 @@ impl KeyRing {
         Ok(keys.authenticate(presented))
     }
 
-    /// Whether somebody of this name still may do the same.
-    pub fn holds(&self, caller: &Caller) -> bool {
-        self.0.borrow().as_ref().is_some_and(|keys| keys.holds(caller))
+    /// Whether this key is still known, and its holder may still do the same.
+    pub fn holds(&self, presented: &Fingerprint, caller: &Caller) -> bool {
+        self.0.borrow().as_ref().is_some_and(|keys| keys.holds(presented, caller))
     }
 
     /// Marked whenever other keys hold.
@@ -58,6 +58,7 @@ impl KeyRing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::file;
 
     #[test]
     fn a_replaced_key_is_nobodys() {
@@ -65,10 +66,25 @@ mod tests {
         assert_eq!(ring.authenticate("one"), Err(NoKeysYet));
         assert!(ring.replace(Keys::new("one", &["user".to_owned()]).unwrap()));
         let user = ring.authenticate("user").unwrap().unwrap();
-        assert!(ring.holds(&user));
+        let presented = Fingerprint::of("user");
+        assert!(ring.holds(&presented, &user));
         assert!(!ring.replace(Keys::new("one", &["user".to_owned()]).unwrap()), "the same again");
         assert!(ring.replace(Keys::new("two", &[]).unwrap()));
         assert_eq!(ring.authenticate("one"), Ok(None));
-        assert!(ring.authenticate("two").unwrap().is_some() && !ring.holds(&user));
+        assert!(ring.authenticate("two").unwrap().is_some() && !ring.holds(&presented, &user));
+    }
+
+    #[test]
+    fn a_key_that_was_replaced_is_nobodys_though_its_name_stays() {
+        let keys = |key: &str| {
+            let text =
+                format!("- {{name: root, role: admin, key: root}}\n- {{name: a, role: user, key: {key}}}");
+            file::parse(&text).unwrap()
+        };
+        let ring = KeyRing::of(keys("old"));
+        let caller = ring.authenticate("old").unwrap().unwrap();
+        assert!(ring.replace(keys("new")));
+        assert!(!ring.holds(&Fingerprint::of("old"), &caller));
+        assert!(ring.holds(&Fingerprint::of("new"), &caller), "the same person");
     }
 }
