@@ -32,6 +32,7 @@ mod install;
 mod judges;
 mod leader;
 mod lifecycle;
+mod naming;
 mod node_loss;
 mod proxy;
 mod qr_codes;
