@@ -34,6 +34,7 @@ mod leader;
 mod lifecycle;
 mod naming;
 mod node_loss;
+mod pairing_code;
 mod proxy;
 mod qr_codes;
 mod rolling;
