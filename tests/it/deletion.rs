@@ -120,9 +120,9 @@ async fn a_claim_that_was_lent_outlives_its_session() {
             secrets.get_opt(&names::secret("toko")).await.unwrap().is_none().then_some(())
         })
         .await;
-        let left = claims.get("lent").await.unwrap().metadata;
-        assert_eq!((left.uid, left.deletion_timestamp), (lent.metadata.uid.clone(), None));
-        assert_eq!((left.labels, left.owner_references), (None, None), "it is nobody's");
+        let kept = claims.get("lent").await.unwrap().metadata;
+        assert_eq!((kept.uid, kept.deletion_timestamp), (lent.metadata.uid.clone(), None));
+        assert_eq!((kept.labels, kept.owner_references), (None, None), "it is nobody's");
     }
 }
 
@@ -187,8 +187,8 @@ async fn an_unlinked_device_is_gone_from_its_phone_and_one_that_hangs_is_not_wai
     let stack = Stack::start().await;
     let unlink = json!({"onDelete": "Unlink"});
     // The node would restart a program that hangs, which then unlinks: here it is given no time for that.
-    let stuck = json!({"onDelete": "Unlink", "terminationGracePeriodSeconds": 300});
-    let hanging = stack.paired("toko", stuck).await;
+    let without_haste = json!({"onDelete": "Unlink", "terminationGracePeriodSeconds": 300});
+    let hanging = stack.paired("toko", without_haste).await;
     let halted = process(&stack);
     let phone = stack.paired("kedai", unlink).await;
     kill_process(halted, Signal::STOP).unwrap();
