@@ -54,10 +54,12 @@ impl World {
     pub(crate) async fn call_phones(&mut self) {
         let address = self.kubernetes.service("simulator", "simulator", 4001).await;
         self.rig = Some(Rig::at(&format!("http://{address}"), "ws://simulator.simulator:4002/ws/chat"));
-        if self.phone.is_none() {
-            self.phone = Some(self.rig().phone().await);
-            self.friend = Some(self.rig().phone().await);
-        }
+        let rig = self.rig();
+        let (phone, friend) = match (&self.phone, &self.friend) {
+            (Some(phone), Some(friend)) => (rig.known(&phone.number), rig.known(&friend.number)),
+            _ => (rig.phone().await, rig.phone().await),
+        };
+        (self.phone, self.friend) = (Some(phone), Some(friend));
     }
 
     pub(crate) fn rig(&self) -> &Rig {

@@ -109,6 +109,11 @@ impl Rig {
         Phone { number, control: self.control.clone() }
     }
 
+    /// A phone that is there already, by its number.
+    pub fn known(&self, number: &str) -> Phone {
+        Phone { number: number.to_owned(), control: self.control.clone() }
+    }
+
     /// A session that is paired with a new phone and open.
     pub async fn paired_pod(&self) -> (Pod, Phone) {
         let pod = Pod::start(&self.ws_url()).await;
