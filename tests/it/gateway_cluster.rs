@@ -1,8 +1,11 @@
 //! The gateway on a real API server, with the chart's own rights: what it makes, sees and keeps. No operator runs here: pods
 //! are objects that the tests write, behind which real session programs answer.
 
+mod first_key;
 mod gateway;
 mod life;
+mod places;
+mod revoked;
 mod routes;
 
 use std::time::{Duration, Instant};
