@@ -53,6 +53,7 @@ impl World {
     /// Finds the simulator's Service, anew after its pod or the network may have changed, and has two phones.
     pub(crate) async fn call_phones(&mut self) {
         let address = self.kubernetes.service("simulator", "simulator", 4001).await;
+        answers(&format!("http://{address}/phones")).await;
         self.rig = Some(Rig::at(&format!("http://{address}"), "ws://simulator.simulator:4002/ws/chat"));
         let rig = self.rig();
         let (phone, friend) = match (&self.phone, &self.friend) {
@@ -83,11 +84,7 @@ impl World {
         );
         let key = key.await;
         let address = self.kubernetes.service(NAMESPACE, "warest-gateway", 4000).await;
-        let ready = format!("http://{address}/health/ready");
-        within(LIMIT, "the gateway's Service to answer", || async {
-            http::client().get(&ready).send().await.ok().filter(|answer| answer.status().is_success())
-        })
-        .await;
+        answers(&format!("http://{address}/health/ready")).await;
         (Rest::at(&address, &key), key)
     }
 
@@ -157,4 +154,12 @@ impl World {
         })
         .await;
     }
+}
+
+/// Waits until a Service leads to a pod that is ready: the node's packet filter follows the pods a moment later.
+async fn answers(url: &str) {
+    within(LIMIT, &format!("{url} to answer"), || async {
+        http::client().get(url).send().await.ok().filter(|answer| answer.status().is_success())
+    })
+    .await;
 }
