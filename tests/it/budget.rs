@@ -13,7 +13,7 @@ use system_tests::stack::Stack;
 use system_tests::wait::within;
 use system_tests::witness::Witness;
 
-use crate::evidence::{Absences, works};
+use crate::evidence::{Population, works};
 
 const NEW: &str = "warest/session-pod:next";
 const SESSIONS: usize = 9;
@@ -41,9 +41,9 @@ async fn never_more_than_the_budget_is_away_although_the_operator_dies_midway() 
     let witness = Witness::of(&stack).await;
     let names: Vec<String> = (0..SESSIONS).map(|number| format!("s-{number}")).collect();
     join_all(names.iter().map(|name| stack.paired(name, json!({})))).await;
-    let absences = Absences::of(&stack);
+    let population = Population::of(&stack);
     within(Duration::from_secs(10), "the watch to show them all", || async {
-        (absences.up() == SESSIONS).then_some(())
+        (population.up() == SESSIONS).then_some(())
     })
     .await;
 
@@ -66,7 +66,7 @@ async fn never_more_than_the_budget_is_away_although_the_operator_dies_midway() 
         stack.ready(name).await;
     }
     assert_eq!(witness.pods(), 2 * SESSIONS, "each was restarted once");
-    let most = absences.most();
+    let most = population.most();
     assert!((2..=BUDGET).contains(&most), "{most} were away at once, of {BUDGET} that may be");
     assert_eq!(overlaps(&stack.node().opens()), []);
 }

@@ -1,4 +1,4 @@
-//! What the API server has seen of an operator, whatever the operator says of itself: its writes, and which sessions were away.
+//! What the API server has seen of an operator, whatever the operator says of itself: its writes, and its pods.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -10,6 +10,7 @@ use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use system_tests::cluster::AuditEntry;
 use system_tests::stack::{Operator, Stack};
+use system_tests::wait::{DEADLINE, within};
 use tokio::task::JoinHandle;
 
 /// What the operator of a stack writes from a moment on.
@@ -53,8 +54,8 @@ impl<'s> Writes<'s> {
     }
 }
 
-/// How many sessions were without a working pod at once, by the watch of the pods: no state between two looks is missed.
-pub struct Absences {
+/// All pods of a stack by their watch: no state between two looks is missed.
+pub struct Population {
     seen: Arc<Mutex<Seen>>,
     task: JoinHandle<()>,
 }
@@ -67,13 +68,13 @@ struct Seen {
     most: usize,
 }
 
-impl Drop for Absences {
+impl Drop for Population {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-impl Absences {
+impl Population {
     /// Begins to look.
     pub fn of(stack: &Stack) -> Self {
         let pods: Api<Pod> = stack.api();
@@ -87,6 +88,19 @@ impl Absences {
             }
         });
         Self { seen, task }
+    }
+
+    /// Waits until exactly so many pods are there, and all of them work.
+    pub async fn working(&self, count: usize) {
+        let counted = || {
+            let seen = self.seen.lock().unwrap();
+            let pods = || seen.pods.values().flat_map(BTreeMap::values);
+            (pods().count(), pods().filter(|works| **works).count())
+        };
+        let reached = || async { (counted() == (count, count)).then_some(()) };
+        let reached =
+            tokio::time::timeout(DEADLINE * 2, within(DEADLINE * 4, "pods that work", reached)).await;
+        assert!(reached.is_ok(), "{count} pods that work; there are, and work: {:?}", counted());
     }
 
     /// How many sessions have been up so far.
