@@ -13,7 +13,7 @@ use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use reqwest::Method;
 use serde_json::{Value, json};
-use system_tests::cluster::overlaps;
+use system_tests::cluster::{Cluster, ClusterConfig, overlaps};
 use system_tests::process::{Process, program};
 use system_tests::stack::{Stack, condition};
 use system_tests::wait::eventually;
@@ -125,6 +125,25 @@ async fn a_device_is_unlinked_whatever_the_operators_clock_says() {
         let own = all["items"].as_array().unwrap().iter().find(|it| it["number"] == phone.number.as_str());
         assert_eq!(own.unwrap()["devices"], json!([]), "{name}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_is_not_given_up_before_its_time_because_a_clock_is_ahead() {
+    let skew = Skew::compile().await;
+    let config = ClusterConfig { node_grace: Duration::from_secs(4), ..ClusterConfig::default() };
+    let mut stack = Stack::on_own_cluster(Cluster::start(config).await).await;
+    skew.start(&mut stack, AHEAD).await;
+    // Lost for good after five minutes; for this clock those are over when they begin.
+    let spec = json!({"onNodeLoss": "Recreate", "storage": {"accessMode": "ReadWriteOnce"}});
+    stack.paired("toko", spec).await;
+    let pod = stack.pod_uid("toko").await;
+    let _spare = stack.another_node("spare").await;
+    stack.node().kill();
+    stack.reaches("toko", READY, "False", reason::NODE_UNREACHABLE).await;
+    stack.node().restart();
+    stack.ready("toko").await;
+    assert_eq!(stack.pod_uid("toko").await, pod, "it was away for some seconds");
+    assert_eq!(overlaps(&stack.cluster().opens()), []);
 }
 
 /// Starts another operator of the stack's namespace, with all rights.
