@@ -18,14 +18,14 @@ use system_tests::wait::{eventually, within};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// How often the load balancer asks who is ready.
-const PROBES: Duration = Duration::from_millis(100);
+/// How often the load balancer asks who is ready: for so long it believes in a gateway that has been told to end.
+const PROBES: Duration = Duration::from_secs(1);
 /// How long a caller waits between two of its calls, so that the session keeps up.
-const PACE: Duration = Duration::from_millis(25);
+const PACE: Duration = Duration::from_millis(20);
 /// Answers that are awaited before, between and after the restarts.
-const SOME: usize = 40;
+const SOME: usize = 60;
 /// How long a gateway that stops leaves its port open: several of [`PROBES`], on a machine that is busy.
-const DRAIN: (&str, &str) = ("WAREST_DRAIN_SECONDS", "3");
+const DRAIN: (&str, &str) = ("WAREST_DRAIN_SECONDS", "4");
 
 /// Gateways by address, and whether they are ready.
 type Members = Arc<Mutex<BTreeMap<String, bool>>>;
@@ -178,11 +178,13 @@ async fn two_gateways_are_replaced_under_load_and_no_answer_is_lost() {
     one.session_is("toko", "open").await;
     let friend = stack.rig().phone().await;
     let answers = Arc::new(Answers::default());
-    let callers = [(true, None), (false, None), (true, Some(&friend)), (false, Some(&friend))];
-    let callers = callers.map(|(keeps, friend)| {
+    let readers = [(true, None), (false, None), (false, None), (false, None)];
+    let senders = [(true, Some(&friend)), (false, Some(&friend))];
+    let callers = readers.into_iter().chain(senders).map(|(keeps, friend)| {
         let to = friend.map(|friend| friend.number.clone());
         tokio::spawn(caller(balancer.url.clone(), client(keeps), to, answers.clone()))
     });
+    let callers: Vec<_> = callers.collect();
     more_answers(&answers).await;
     let mut fresh = Vec::new();
     for mut old in [one, two] {
