@@ -1,6 +1,6 @@
 //! What every reconcile shares: the world, the sessions that are polled, the fleet, and what is remembered between two looks.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -62,6 +62,7 @@ pub struct Context {
 #[derive(Debug, Default)]
 pub struct Memory {
     uids: Mutex<HashMap<SessionKey, String>>,
+    looked_at: Mutex<HashSet<SessionKey>>,
     failures: Mutex<HashMap<SessionKey, u32>>,
     calls: Mutex<HashMap<SessionKey, (&'static str, u32)>>,
     codes: Mutex<HashMap<SessionKey, (String, u64)>>,
@@ -106,7 +107,21 @@ impl Memory {
     pub fn forget(&self, key: &SessionKey) -> Option<String> {
         self.succeeded(key);
         self.codes.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        self.looked_at.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         self.uids.lock().unwrap_or_else(PoisonError::into_inner).remove(key)
+    }
+
+    /// A look at the session has come to its end, well or not.
+    pub fn look_ended(&self, key: &SessionKey) {
+        let mut looked_at = self.looked_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if !looked_at.contains(key) {
+            looked_at.insert(key.clone());
+        }
+    }
+
+    /// Whether that has been since this process began.
+    pub fn was_looked_at(&self, key: &SessionKey) -> bool {
+        self.looked_at.lock().unwrap_or_else(PoisonError::into_inner).contains(key)
     }
 
     /// Whether a pairing code was asked for since this pod came to wait for one.

@@ -124,6 +124,7 @@ async fn reconcile(session: Arc<Guarded>, context: Arc<Context>) -> Result<Actio
     let start = Instant::now();
     let look = tokio::time::timeout(LOOK_WITHIN, Box::pin(look(&key, &session, &context))).await;
     let result = look.unwrap_or(Err(ReconcileError::Late));
+    context.memory.look_ended(&key);
     context.metrics.reconciled(start.elapsed(), result.as_ref().map(|_| ()).map_err(ReconcileError::kind));
     result
 }

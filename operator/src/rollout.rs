@@ -122,6 +122,8 @@ pub struct Pod {
 /// What a pod lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
+    /// It is not known yet: this operator has not looked at the session.
+    Unknown,
     /// Nothing.
     None,
     /// What somebody changed in its session's spec.

@@ -267,7 +267,10 @@ fn members(context: &Arc<Context>) -> impl Fn() -> Vec<rollout::Session> + Send 
             let meta = &session.metadata;
             let (namespace, name) = (meta.namespace.as_deref()?, meta.name.as_deref()?);
             let pod = context.world.pods.get(namespace, name);
-            rollout::Session::of(session, pod.as_deref(), context.fleet.revision())
+            let member = rollout::Session::of(session, pod.as_deref(), context.fleet.revision())?;
+            let judged =
+                context.memory.was_looked_at(&member.key) && context.world.shows_own_writes(&member.key);
+            Some(if judged { member } else { member.unjudged() })
         };
         readable.filter_map(member).collect()
     }

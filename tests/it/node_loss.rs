@@ -1,5 +1,5 @@
 //! Pods that vanish: what counts as proof that a process has ended, and what does not. Judged by which process had which
-//! volume open.
+//! volume open. And pods that hang: nobody waits for them.
 
 use std::time::Duration;
 
@@ -8,13 +8,22 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::DeleteParams;
 use serde_json::json;
 use system_tests::cluster::{Cluster, ClusterConfig, overlaps};
-use system_tests::stack::Stack;
-use system_tests::wait::eventually;
+use system_tests::stack::{Stack, condition};
+use system_tests::wait::{eventually, within};
 
 const NODE_GRACE: &str = "WAREST_NODE_GRACE_SECONDS";
 
 async fn force_delete(stack: &Stack, name: &str) {
     stack.api::<Pod>().delete(name, &DeleteParams::default().grace_period(0)).await.unwrap();
+}
+
+/// What the session says of its pod, once it says these words.
+async fn says(stack: &Stack, name: &str, words: &str) -> String {
+    eventually(words, || async {
+        let message = condition(&stack.session(name).await, POD_READY)?.message;
+        message.contains(words).then_some(message)
+    })
+    .await
 }
 
 /// Another pod than this one.
@@ -38,20 +47,15 @@ async fn a_node_that_fails_unnoticed_and_comes_back_never_runs_a_second_process(
     // Nobody knows yet that the node is cut off: it still looks well when somebody deletes its pod by force.
     stack.node().partition();
     force_delete(&stack, "toko").await;
-    let message = stack.reaches("toko", READY, "False", reason::POD_TERMINATING).await;
-    assert!(message.contains("nobody saw its process end") && message.contains(&lost), "{message}");
-    let message = stack.reaches("toko", READY, "False", reason::NODE_UNREACHABLE).await;
-    assert!(message.contains("has not answered"), "{message}");
+    let message = says(&stack, "toko", "nobody saw its process end").await;
+    assert!(message.contains(&lost), "{message}");
+    says(&stack, "toko", "has not answered").await;
+    stack.reaches("toko", READY, "False", reason::NODE_UNREACHABLE).await;
     assert!(stack.pod("toko").await.is_none() && !stack.node().processes().is_empty(), "it still runs there");
     assert!(spare.processes().is_empty());
     // Only now does its kubelet hear of the deletion.
     stack.node().heal();
-    let back = eventually("the node to be back", || async {
-        let session = stack.session("toko").await;
-        let message = system_tests::stack::condition(&session, POD_READY)?.message;
-        message.contains("answers again").then_some(message)
-    })
-    .await;
+    let back = says(&stack, "toko", "answers again").await;
     assert!(back.contains("15 s after that"), "the grace period and a little more: {back}");
     another(&stack, "toko", &uid).await;
     stack.ready("toko").await;
@@ -66,8 +70,7 @@ async fn a_forced_deletion_on_a_node_that_lives_is_waited_for_briefly() {
     stack.paired("toko", json!({})).await;
     let uid = stack.pod_uid("toko").await;
     force_delete(&stack, "toko").await;
-    let message = stack.reaches("toko", READY, "False", reason::POD_TERMINATING).await;
-    assert!(message.contains("6 s after that"), "it tells for how long: {message}");
+    says(&stack, "toko", "The next pod is made 6 s after that").await;
     another(&stack, "toko", &uid).await;
     stack.ready("toko").await;
     assert_eq!(overlaps(&stack.node().opens()), []);
@@ -100,4 +103,28 @@ async fn what_was_seen_to_end_is_not_waited_for() {
     stack.apply("toko", json!({})).await;
     stack.ready("toko").await;
     assert_eq!(overlaps(&stack.node().opens()), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_that_hang_hold_nobody_up() {
+    let mut stack = Stack::without_operator().await;
+    stack.start_operator(&[("WAREST_CONCURRENCY", "1")]).await;
+    for name in ["kedai", "lapak", "warung"] {
+        stack.paired(name, json!({"onDelete": "Unlink"})).await;
+    }
+    stack.paired("toko", json!({})).await;
+    // WhatsApp does not answer any more: each of them waits for 40 s to be unlinked.
+    stack.rig().fault(&json!({"kind": "latency", "ms": 120_000})).await;
+    for name in ["kedai", "lapak", "warung"] {
+        stack.delete(name).await;
+    }
+    within(Duration::from_secs(30), "the operator to go on with the others", || async {
+        stack.patch("toko", json!({"operatingMode": "Suspended"})).await;
+        let session = stack.session("toko").await;
+        (condition(&session, SUSPENDED)?.status == "True").then_some(())
+    })
+    .await;
+    for name in ["kedai", "lapak", "warung"] {
+        assert!(stack.session(name).await.metadata.deletion_timestamp.is_some(), "{name} still waits");
+    }
 }

@@ -30,19 +30,21 @@ pub(super) struct Judge {
     now: Timestamp,
     /// When the first pod of the present revision was made.
     begun: Option<Timestamp>,
-    /// Sessions that did not take their turn: it is not waited for them.
-    missed: HashSet<SessionKey>,
+    late: Late,
+}
+
+/// Sessions that did not take their turn.
+pub(super) struct Late {
+    /// A short while ago: it is not waited for them.
+    pub(super) missed: HashSet<SessionKey>,
+    /// At some time in this rollout: others go before them.
+    pub(super) passed_over: HashSet<SessionKey>,
 }
 
 impl Judge {
-    pub(super) fn new(
-        sessions: &[&Session],
-        deadline: Duration,
-        missed: HashSet<SessionKey>,
-        now: Timestamp,
-    ) -> Self {
+    pub(super) fn new(sessions: &[&Session], deadline: Duration, late: Late, now: Timestamp) -> Self {
         let current = sessions.iter().filter_map(|s| s.pod.as_ref()).filter(|pod| pod.current);
-        Self { deadline, now, begun: current.map(|pod| pod.created).min(), missed }
+        Self { deadline, now, begun: current.map(|pod| pod.created).min(), late }
     }
 
     pub(super) fn phase(&self, sessions: &[&Session], settings: Settings, room: &Room) -> Phase {
@@ -77,12 +79,24 @@ impl Judge {
             Trial::Excused => session.pod.as_ref().is_some_and(|pod| !self.is_over(pod.created)),
             Trial::Untried | Trial::Passed | Trial::Pending | Trial::Failed(_) => true,
         };
-        let may = |session: &&Session| {
-            session.automatic && is_concerned(session) && !self.missed.contains(&session.key)
+        let among = |again: bool| {
+            let late = |session: &Session| self.late.passed_over.contains(&session.key) == again;
+            let may = |session: &&&Session| self.may_be_canary(session) && late(session);
+            let first = |rule: &dyn Fn(&Session) -> bool| {
+                sessions.iter().filter(may).find(|session| rule(session)).copied()
+            };
+            first(&|session| session.canary).or_else(|| first(&fit)).or_else(|| first(&spare))
         };
-        let automatic = sessions.iter().copied().filter(may);
-        let first = |rule: &dyn Fn(&Session) -> bool| automatic.clone().find(|session| rule(session));
-        first(&|session| session.canary).or_else(|| first(&fit)).or_else(|| first(&spare))
+        let unknown = sessions.iter().copied().find(|session| may_turn_out_canary(session));
+        unknown.or_else(|| among(false)).or_else(|| among(true))
+    }
+
+    /// Whether the revision may be tried on it: it has a pod, or gets one again, or lost it in its turn.
+    fn may_be_canary(&self, session: &Session) -> bool {
+        let there = session.pod.is_some()
+            || self.is_restarting(session)
+            || matches!(self.trial(session), Trial::Failed(_));
+        session.automatic && is_concerned(session) && there && !self.late.missed.contains(&session.key)
     }
 
     /// While statuses are still being written it shows only bit by bit whom the revision concerns: a session that turns up
@@ -96,7 +110,7 @@ impl Judge {
     /// A broken session that lacks the revision: when there is no room to take the canary down, it may be the very thing that
     /// mends what is in the way.
     fn volunteer<'s>(&self, sessions: &[&'s Session]) -> Option<&'s Session> {
-        let may = |session: &Session| lacks_revision(session) && !self.missed.contains(&session.key);
+        let may = |session: &Session| lacks_revision(session) && !self.late.missed.contains(&session.key);
         let broken = |session: &&Session| may(session) && matches!(session.health, Health::Down { .. });
         let going = |session: &&Session| broken(session) && self.is_restarting(session);
         let mut all = sessions.iter().copied();
@@ -177,6 +191,12 @@ impl Judge {
     fn overdue(&self, what: &str) -> String {
         format!("{what} after {} s", self.deadline.as_secs())
     }
+}
+
+/// Whether it is labelled to go first, and it is not known yet whether the revision concerns it: a moment after the operator's start.
+fn may_turn_out_canary(session: &Session) -> bool {
+    let unknown = session.pod.as_ref().is_some_and(|pod| pod.change == Change::Unknown && !pod.ending);
+    session.canary && session.automatic && unknown
 }
 
 /// Whether the operator is to bring the fleet's revision to it.

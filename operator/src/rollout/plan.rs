@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::judge::Judge;
+use super::judge::{Judge, Late};
 use super::{Change, Health, Pod, Session, Settings};
 use crate::observe::SessionKey;
 
@@ -21,6 +21,8 @@ pub struct Plan {
     pub go: HashMap<SessionKey, Grant>,
     /// Who did not take the turn: something else keeps them from going.
     pub missed: HashMap<SessionKey, Grant>,
+    /// Pods whose sessions did not take a turn in this rollout: they are canaries only when nobody else is left.
+    pub passed_over: HashMap<SessionKey, String>,
     /// Who waits, and what for.
     pub waiting: HashMap<SessionKey, Waiting>,
     /// Where the fleet's rollout stands.
@@ -86,11 +88,14 @@ pub fn plan(sessions: &[Session], settings: Settings, last: &Plan, now: Timestam
     let mut sessions: Vec<&Session> = sessions.iter().collect();
     sessions.sort_by(|a, b| a.key.cmp(&b.key));
     let missed = last.missed_turns(&sessions, now);
-    let judge = Judge::new(&sessions, settings.progress_deadline, missed.keys().cloned().collect(), now);
+    let passed_over = last.passed_over(&sessions, &missed);
+    let late =
+        Late { missed: missed.keys().cloned().collect(), passed_over: passed_over.keys().cloned().collect() };
+    let judge = Judge::new(&sessions, settings.progress_deadline, late, now);
     let restarting = sessions.iter().filter(|session| judge.is_restarting(session)).count();
     let mut room = Room::new(&sessions, settings, &judge, restarting);
     let phase = judge.phase(&sessions, settings, &room);
-    let mut plan = Plan { missed, phase, restarting, ..Plan::default() };
+    let mut plan = Plan { missed, passed_over, phase, restarting, ..Plan::default() };
     let refused: HashSet<&str> =
         sessions.iter().filter(|session| session.refused).map(|s| s.key.namespace.as_str()).collect();
 
@@ -131,6 +136,20 @@ impl Plan {
         given.filter(|grant| grant.pod_uid == pod.uid)
     }
 
+    /// Who did not take a turn so far, as long as the pod is the same.
+    fn passed_over(
+        &self,
+        sessions: &[&Session],
+        missed: &HashMap<SessionKey, Grant>,
+    ) -> HashMap<SessionKey, String> {
+        let late = |session: &&Session| {
+            let pod = waiting_pod(session)?;
+            let before = self.passed_over.get(&session.key).is_some_and(|uid| *uid == pod.uid);
+            (before || missed.contains_key(&session.key)).then(|| (session.key.clone(), pod.uid.clone()))
+        };
+        sessions.iter().filter_map(late).collect()
+    }
+
     /// Turns that were not taken and do not come again yet.
     fn missed_turns(&self, sessions: &[&Session], now: Timestamp) -> HashMap<SessionKey, Grant> {
         let missed = |session: &&Session| {
@@ -144,7 +163,7 @@ impl Plan {
 
 /// The pod that a session would have replaced.
 fn waiting_pod(session: &Session) -> Option<&Pod> {
-    session.pod.as_ref().filter(|pod| pod.change != Change::None && !pod.ending)
+    session.pod.as_ref().filter(|pod| !matches!(pod.change, Change::None | Change::Unknown) && !pod.ending)
 }
 
 /// What keeps a session from going whatever room there is.
@@ -158,7 +177,7 @@ fn barrier(session: &Session, pod: &Pod, phase: &Phase, held: &HashSet<&str>) ->
     match (pod.change, phase) {
         (Change::Fleet, Phase::Stopped(_)) => Some(Waiting::Stopped),
         (Change::Fleet, Phase::Canary(canary)) if *canary != session.key => Some(Waiting::Turn),
-        (Change::Fleet | Change::Own | Change::None, _) => None,
+        (Change::Fleet | Change::Own | Change::None | Change::Unknown, _) => None,
     }
 }
 

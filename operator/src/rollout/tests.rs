@@ -7,6 +7,8 @@ use k8s_openapi::jiff::{SignedDuration, ToSpan as _};
 use super::*;
 use crate::observe::Turn;
 
+mod canary;
+
 const SETTINGS: Settings =
     Settings { budget: Budget::Sessions(2), max_failures: 2, progress_deadline: Duration::from_mins(5) };
 
@@ -79,41 +81,6 @@ fn budgets_are_read_and_are_never_nothing() {
         assert!(bad.parse::<Budget>().is_err(), "{bad:?}");
     }
     assert_eq!([0, 19, 40, 1_000].map(|fleet| Budget::Percent(5).of(fleet)), [1, 1, 2, 50]);
-}
-
-#[test]
-fn the_canary_goes_first_and_alone() {
-    let plan = check(&[old("b"), old("a"), old("c")], &["a"]);
-    assert!(matches!(plan.phase, Phase::Canary(_)));
-    check(&[old("a"), Session { canary: true, ..old("c") }], &["c"]);
-}
-
-#[test]
-fn whom_the_revision_does_not_concern_is_no_canary() {
-    let own_image = || with_pod(old("a"), |pod| pod.change = Change::None);
-    check(&[own_image(), old("b"), old("c")], &["b"]);
-    check(&[Session { canary: true, ..own_image() }, old("b"), old("c")], &["b"]);
-    let plan = check(&[own_image(), renewed("b", 20), old("c")], &["c"]);
-    assert_eq!(plan.phase, Phase::Rolling);
-}
-
-#[test]
-fn who_turns_out_to_be_concerned_while_another_is_tried_waits_for_it() {
-    let tried = || down(renewed("b", 5), 10, None);
-    let plan = check(&[old("a"), tried(), old("c")], &[]);
-    assert_eq!(plan.phase, Phase::Canary(old("b").key));
-    check(&[Session { canary: true, ..old("c") }, tried(), old("d")], &[]);
-}
-
-#[test]
-fn nobody_follows_until_the_canary_is_back() {
-    let going = with_pod(down(old("a"), 1, None), |pod| pod.ending = true);
-    check(&[going, old("b"), old("c")], &[]);
-    let without_pod = Session { pod: None, ..down(old("a"), 2, None) };
-    check(&[without_pod, old("b"), old("c")], &[]);
-    check(&[down(renewed("a", 5), 10, None), old("b"), old("c")], &[]);
-    let plan = check(&[renewed("a", 20), old("b"), old("c"), old("d")], &["b", "c"]);
-    assert_eq!(plan.phase, Phase::Rolling);
 }
 
 #[test]
@@ -203,49 +170,12 @@ fn who_was_told_to_go_keeps_the_room_until_it_is_seen_going() {
 }
 
 #[test]
-fn another_canary_goes_when_the_first_does_not_take_its_turn() {
-    for canary in [false, true] {
-        let fleet = [Session { canary, ..old("a") }, old("b"), old("c")];
-        let mut so_far = check(&fleet, &["a"]);
-        for (second, whose) in [(60, ["a"]), (61, ["b"]), (62, ["b"]), (121, ["b"]), (122, ["c"])] {
-            so_far = plan(&fleet, SETTINGS, &so_far, now() + second.seconds());
-            assert_eq!(go(&so_far), whose, "second {second}: {so_far:#?}");
-        }
-        // Nobody is left, until a's turn comes again.
-        let nobody = plan(&fleet, SETTINGS, &so_far, now() + 600.seconds());
-        assert_eq!((go(&nobody), nobody.missed.len()), (vec![], 3), "{nobody:#?}");
-        assert_eq!(go(&plan(&fleet, SETTINGS, &nobody, now() + 601.seconds())), ["a"]);
-        // c comes through: the others do not wait for a and b.
-        let tried = [fleet[0].clone(), old("b"), renewed("c", 20), old("d")];
-        let rolling = plan(&tried, SETTINGS, &nobody, now() + 600.seconds());
-        assert_eq!((go(&rolling), &rolling.phase), (vec!["d"], &Phase::Rolling));
-    }
-}
-
-#[test]
-fn it_stops_when_the_canary_fails_whatever_the_limit() {
-    let plan = check(&[down(renewed("a", 10), 15, Some("ImagePullBackOff")), old("b")], &[]);
-    assert_eq!(culprits(&plan), ["a"]);
-    assert_eq!(plan.waiting.values().next(), Some(&Waiting::Stopped));
-    let overdue = check(&[down(renewed("a", 301), 310, None), old("b")], &[]);
-    assert_eq!(culprits(&overdue), ["a"]);
-}
-
-#[test]
 fn it_stops_at_the_limit_and_goes_on_when_they_recover() {
     let failed = |name| down(renewed(name, 10), 15, Some("CrashLoopBackOff"));
     check(&[renewed("a", 99), failed("b"), old("d"), old("e")], &["d"]);
     let stopped = check(&[renewed("a", 99), failed("b"), failed("c"), old("d"), old("e")], &[]);
     assert_eq!(culprits(&stopped), ["b", "c"]);
     check(&[renewed("a", 99), renewed("b", 50), failed("c"), old("d"), old("e")], &["d"]);
-}
-
-#[test]
-fn another_revision_begins_anew_with_a_canary() {
-    // All are on a revision that failed; the fixed one is known to nobody yet.
-    let failed = |name| down(old(name), 60, Some("CrashLoopBackOff"));
-    let plan = check(&[failed("a"), failed("b"), old("c"), old("d")], &["a"]);
-    assert!(matches!(plan.phase, Phase::Canary(_)));
 }
 
 #[test]
@@ -267,18 +197,6 @@ fn new_sessions_that_never_come_up_do_not_stop_the_fleet() {
     let plan = check(&[renewed("a", 99), new("b"), new("c"), old("d"), old("e")], &["d", "e"]);
     assert_eq!(plan.phase, Phase::Rolling);
     check(&[new("a"), old("d")], &["d"]);
-}
-
-#[test]
-fn a_fleet_in_which_nothing_works_is_tried_one_by_one() {
-    let broken = |name| down(old(name), 9_000, Some("CrashLoopBackOff"));
-    let tried = |name, ago| {
-        with_pod(down(renewed(name, ago), 9_000, Some("CrashLoopBackOff")), |p| p.replaced_working = false)
-    };
-    check(&[broken("a"), broken("b")], &["a"]);
-    check(&[tried("a", 10), broken("b")], &[]);
-    check(&[tried("a", 400), broken("b")], &["b"]);
-    check(&[renewed("a", 10), broken("b")], &["b"]);
 }
 
 #[test]
