@@ -38,9 +38,13 @@ fn quick_start() -> String {
     let section = readme.split("## In a cluster").nth(1).expect("the README's section");
     let block =
         section.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a shell block");
-    let lines = block.lines().map(|line| match line.starts_with("helm install ") {
-        true => format!("{line} {}\n", simulated("simulator")),
-        false => format!("{line}\n"),
+    let lines = block.lines().map(|line| {
+        let typed = if line.starts_with("helm install ") {
+            format!("{line} {}", simulated("simulator"))
+        } else {
+            line.to_owned()
+        };
+        typed + "\n"
     });
     let script: String = lines.collect();
     assert!(script.contains("helm install ") && script.contains("apply -f examples/session.yaml"), "{block}");

@@ -32,7 +32,10 @@ pub(crate) struct Kubernetes {
 
 impl Kubernetes {
     pub(crate) fn new() -> Self {
-        Self { node_container: std::env::var(NODE_CONTAINER).ok(), forwards: Vec::new() }
+        Self {
+            node_container: std::env::var_os(NODE_CONTAINER).map(|name| name.to_string_lossy().into_owned()),
+            forwards: Vec::new(),
+        }
     }
 
     /// Whether the node's processes can be looked at.

@@ -5,8 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -22,37 +21,31 @@ type File = (u64, u64);
 /// See the file's comment.
 #[derive(Debug)]
 pub(crate) struct Writers {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<Result<BTreeSet<u32>, String>>>,
+    // The thread goes on as long as this is there.
+    going: Sender<()>,
+    thread: JoinHandle<Result<BTreeSet<u32>, String>>,
 }
 
 impl Writers {
     /// Looks from now on, until it is stopped.
     pub(crate) fn watch() -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
+        let (going, stopped) = channel();
         let thread = std::thread::spawn(move || {
             let mut seen = BTreeSet::new();
-            while !stopped.load(Ordering::Relaxed) {
+            while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
                 look(&mut seen)?;
-                std::thread::sleep(INTERVAL);
             }
             Ok(seen)
         });
-        Self { stop, thread: Some(thread) }
+        Self { going, thread }
     }
 
     /// All processes that had a volume open, one after the other.
-    pub(crate) fn stop(mut self) -> BTreeSet<u32> {
-        self.stop.store(true, Ordering::Relaxed);
-        let seen = self.thread.take().expect("it runs").join().expect("it ends");
+    pub(crate) fn stop(self) -> BTreeSet<u32> {
+        let Self { going, thread } = self;
+        drop(going);
+        let seen = thread.join().expect("it ends");
         seen.unwrap_or_else(|two| panic!("{two}"))
-    }
-}
-
-impl Drop for Writers {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
     }
 }
 

@@ -60,13 +60,13 @@ async fn run(cgroup: &str, images: &Path, command: Vec<String>) -> ExitCode {
 /// Runs the command (or a shell) with the cluster's tools at hand.
 async fn execute(cluster: &Cluster, command: &[String]) -> ExitStatus {
     let tools = program("kubectl").parent().expect("a folder").to_owned();
-    let path = std::env::var("PATH").unwrap_or_default();
+    let path = std::env::var_os("PATH").unwrap_or_default();
     let shell = ["bash".to_owned()];
     let command = if command.is_empty() { &shell } else { command };
     Command::new(&command[0])
         .args(&command[1..])
         .env("KUBECONFIG", cluster.kubeconfig())
-        .env("PATH", format!("{}:{path}", tools.display()))
+        .env("PATH", format!("{}:{}", tools.display(), path.display()))
         .status()
         .await
         .expect("the command starts")

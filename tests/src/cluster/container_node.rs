@@ -36,9 +36,9 @@ const SOCKET: &str = "/run/containerd/containerd.sock";
 #[derive(Debug)]
 pub struct ContainerNode {
     // Clients end before the runtime.
-    _proxy: Component,
-    _kubelet: Component,
-    _containerd: Component,
+    proxy: Component,
+    kubelet: Component,
+    containerd: Component,
     folder: TempDir,
     started_in: Duration,
 }
@@ -67,13 +67,7 @@ impl ContainerNode {
         serves(images).await;
         let kubelet = start("kubelet", place.kubelet());
         let proxy = start("kube-proxy", place.proxy());
-        let mut node = Self {
-            _proxy: proxy,
-            _kubelet: kubelet,
-            _containerd: containerd,
-            folder,
-            started_in: Duration::ZERO,
-        };
+        let mut node = Self { proxy, kubelet, containerd, folder, started_in: Duration::ZERO };
         node.ready(cluster).await;
         addons::apply(cluster, node.folder.path()).await;
         node.started_in = begun.elapsed();
@@ -91,7 +85,7 @@ impl ContainerNode {
     }
 
     async fn ready(&mut self, cluster: &Cluster) {
-        let programs = std::cell::RefCell::new([&mut self._proxy, &mut self._kubelet, &mut self._containerd]);
+        let programs = std::cell::RefCell::new([&mut self.proxy, &mut self.kubelet, &mut self.containerd]);
         let ready = ["wait", "--for=condition=Ready", "node/node", "--timeout=5s"];
         within(LIMIT, "the node to be ready", || async {
             programs.borrow_mut().iter_mut().for_each(|one| one.check());

@@ -10,7 +10,7 @@ use std::process::Command;
 use super::REACHABLE;
 
 /// What a kubelet writes into the kernel of the whole machine unless it is there already.
-/// Source: `setupKernelTunables` in kubernetes/pkg/kubelet/cm/container_manager_linux.go.
+/// Source: `setupKernelTunables` in `kubernetes/pkg/kubelet/cm/container_manager_linux.go`.
 const KERNEL: [(&str, &str); 6] = [
     ("vm/overcommit_memory", "1"),
     ("vm/panic_on_oom", "0"),
