@@ -4,7 +4,7 @@
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoResponses, ToSchema};
 
 use super::sessions::directory_error;
 use crate::app::AppState;
@@ -78,6 +78,23 @@ pub async fn config(State(state): State<AppState>, _: Admin) -> axum::Json<Admin
     AdminConfig::of(&state)
 }
 
+/// Why settings stay as they are.
+#[derive(IntoResponses)]
+pub enum NotChanged {
+    /// `invalid_body` or `invalid_json`
+    #[response(status = 400)]
+    Bad(ErrorAnswer),
+    /// `forbidden`: a user key
+    #[response(status = 403)]
+    Forbidden(ErrorAnswer),
+    /// `cluster_unavailable`: nothing was changed
+    #[response(status = 503)]
+    Unavailable(ErrorAnswer),
+    /// `storage_failed`: nothing was changed
+    #[response(status = 507)]
+    NotStored(ErrorAnswer),
+}
+
 /// A new rate limit. What is left out stays.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -95,13 +112,7 @@ pub struct RateLimitBody {
 /// The values are stored and shown. This version does not count requests yet (`inForce` is false).
 #[utoipa::path(
     post, path = "/api/admin/ratelimit", tag = "Admin", request_body = RateLimitBody,
-    responses(
-        (status = 200, body = AdminConfig),
-        (status = 400, body = ErrorAnswer, description = "`invalid_body` or `invalid_json`"),
-        (status = 403, body = ErrorAnswer, description = "`forbidden`: a user key"),
-        (status = 503, body = ErrorAnswer, description = "`cluster_unavailable`: nothing was changed"),
-        (status = 507, body = ErrorAnswer, description = "`storage_failed`: nothing was changed"),
-    ),
+    responses((status = 200, body = AdminConfig), NotChanged),
 )]
 pub async fn rate_limit(
     State(state): State<AppState>,
@@ -131,13 +142,7 @@ pub struct WebhookDefaultBody {
 /// The values are stored and the URL is shown. This version does not post there yet (`inForce` is false).
 #[utoipa::path(
     post, path = "/api/admin/webhook-default", tag = "Admin", request_body = WebhookDefaultBody,
-    responses(
-        (status = 200, body = AdminConfig),
-        (status = 400, body = ErrorAnswer, description = "`invalid_body` or `invalid_json`"),
-        (status = 403, body = ErrorAnswer, description = "`forbidden`: a user key"),
-        (status = 503, body = ErrorAnswer, description = "`cluster_unavailable`: nothing was changed"),
-        (status = 507, body = ErrorAnswer, description = "`storage_failed`: nothing was changed"),
-    ),
+    responses((status = 200, body = AdminConfig), NotChanged),
 )]
 pub async fn webhook_default(
     State(state): State<AppState>,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
+use utoipa::IntoResponses;
 
 use super::sessions::{SessionState, directory_error};
 use crate::app::AppState;
@@ -20,20 +21,33 @@ const PROCESS_PATIENCE: Duration = Duration::from_secs(20);
 
 type Answer = ApiResult<Json<SessionState>>;
 
+/// Why a session does not begin, or not anew.
+#[derive(IntoResponses)]
+pub enum NotBegun {
+    /// `session_not_found`
+    #[response(status = 404)]
+    NotFound(ErrorAnswer),
+    /// `session_not_open`: its process is just ending
+    #[response(status = 409)]
+    Ending(ErrorAnswer),
+    /// `session_unavailable`: try again
+    #[response(status = 503)]
+    Unavailable(ErrorAnswer),
+    /// `outcome_unknown`: it was told to pair and did not answer
+    #[response(status = 504)]
+    OutcomeUnknown(ErrorAnswer),
+    /// `storage_failed`: nothing was changed
+    #[response(status = 507)]
+    NotStored(ErrorAnswer),
+}
+
 /// Starts a session.
 ///
 /// Runs it if it is suspended, pairs it anew if it was logged out or nobody scanned, and connects once more if it ended
 /// otherwise. A session that runs is left alone.
 #[utoipa::path(
     post, path = "/api/sessions/{id}/start", tag = "Sessions", params(("id" = String, Path, description = "Session id")),
-    responses(
-        (status = 200, body = SessionState),
-        (status = 404, body = ErrorAnswer, description = "`session_not_found`"),
-        (status = 409, body = ErrorAnswer, description = "`session_not_open`: its process is just ending"),
-        (status = 503, body = ErrorAnswer, description = "`session_unavailable`: try again"),
-        (status = 504, body = ErrorAnswer, description = "`outcome_unknown`: it was told to pair and did not answer"),
-        (status = 507, body = ErrorAnswer, description = "`storage_failed`: nothing was changed"),
-    ),
+    responses((status = 200, body = SessionState), NotBegun),
 )]
 pub async fn start(State(state): State<AppState>, OwnSession(session): OwnSession) -> Answer {
     begin(&state, &session).await?;
@@ -95,14 +109,7 @@ pub async fn stop(State(state): State<AppState>, OwnSession(session): OwnSession
 /// more, or pairs anew.
 #[utoipa::path(
     post, path = "/api/sessions/{id}/restart", tag = "Sessions", params(("id" = String, Path, description = "Session id")),
-    responses(
-        (status = 200, body = SessionState),
-        (status = 404, body = ErrorAnswer, description = "`session_not_found`"),
-        (status = 409, body = ErrorAnswer, description = "`session_not_open`: its process is just ending"),
-        (status = 503, body = ErrorAnswer, description = "`session_unavailable`: try again"),
-        (status = 504, body = ErrorAnswer, description = "`outcome_unknown`: it was told to pair and did not answer"),
-        (status = 507, body = ErrorAnswer, description = "`storage_failed`: nothing was changed"),
-    ),
+    responses((status = 200, body = SessionState), NotBegun),
 )]
 pub async fn restart(State(state): State<AppState>, OwnSession(session): OwnSession) -> Answer {
     let ended =
