@@ -8,6 +8,7 @@ use crds::{WhatsAppSession, names};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, Resource};
 use serde::Serialize;
@@ -95,13 +96,32 @@ async fn patch_status(
     }
 }
 
-/// The version that the resource has now; none if it is gone. A list of one, because that is what the operator may do anyway.
+/// Whether the resource still asks for what was seen: the watch of the sessions may lag behind that of their pods.
+///
+/// # Errors
+/// It has changed or is gone, or cannot be looked at.
+pub(super) async fn still_asks(work: Work<'_>) -> Result<(), CallError> {
+    let seen = &work.seen.session.metadata;
+    let same = now(work).await?.is_some_and(|meta| asks_the_same(seen, &meta));
+    let stale = || CallError::Stale("the resource asks for something else by now".to_owned());
+    same.then_some(()).ok_or_else(stale)
+}
+
+fn asks_the_same(seen: &ObjectMeta, now: &ObjectMeta) -> bool {
+    (seen.generation, &seen.deletion_timestamp) == (now.generation, &now.deletion_timestamp)
+}
+
+/// The version that the resource has now; none if it is gone.
 async fn version_now(work: Work<'_>) -> Result<Option<String>, CallError> {
+    Ok(now(work).await?.and_then(|meta| meta.resource_version))
+}
+
+/// The resource as it is now; none if it is gone. A list of one, because that is what the operator may do anyway.
+async fn now(work: Work<'_>) -> Result<Option<ObjectMeta>, CallError> {
     let one = ListParams::default().fields(&format!("metadata.name={}", work.key.name));
     let there = call(sessions(work).list_metadata(&one)).await?;
     let mut there = there.items.into_iter().map(|session| session.metadata);
-    let same = there.find(|meta| meta.uid.as_deref() == Some(work.seen.uid()));
-    Ok(same.and_then(|meta| meta.resource_version))
+    Ok(there.find(|meta| meta.uid.as_deref() == Some(work.seen.uid())))
 }
 
 pub(super) async fn create_secret(work: Work<'_>) -> Result<(), CallError> {
@@ -159,4 +179,19 @@ async fn apply<K: Child>(work: Work<'_>, kind: Kind, object: &K) -> Result<(), C
 
 fn applied() -> PatchParams {
     PatchParams::apply(names::FIELD_MANAGER).force()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_generation_or_a_deletion_asks_for_something_else() {
+        let meta = |generation| ObjectMeta { generation: Some(generation), ..ObjectMeta::default() };
+        assert!(asks_the_same(&meta(3), &ObjectMeta { resource_version: Some("9".to_owned()), ..meta(3) }));
+        assert!(!asks_the_same(&meta(3), &meta(4)));
+        let deleted = crate::fixtures::ago(1);
+        let deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(deleted));
+        assert!(!asks_the_same(&meta(3), &ObjectMeta { deletion_timestamp, ..meta(3) }));
+    }
 }

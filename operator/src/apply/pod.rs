@@ -9,6 +9,7 @@ use kube::Api;
 use kube::api::Patch;
 use serde_json::json;
 
+use super::objects::still_asks;
 use super::{Work, gone, merged, only, posted, wrote};
 use crate::build;
 use crate::call::{CallError, call};
@@ -21,6 +22,7 @@ fn pods(work: Work<'_>) -> Api<Pod> {
 
 pub(super) async fn create(work: Work<'_>) -> Result<(), CallError> {
     let Some(desired) = work.desired else { return Ok(()) };
+    still_asks(work).await?;
     let epoch = work.seen.status().and_then(|status| status.writer_epoch);
     let pod = build::pod::with_writer_epoch(desired.pod.clone(), epoch);
     let api = pods(work);
@@ -57,6 +59,7 @@ pub(super) async fn label(work: Work<'_>, uid: &str, version: &str) -> Result<()
 
 /// Deletes this pod and no other one. With a resource version: at once, and only if nothing has changed since.
 pub(super) async fn delete(work: Work<'_>, uid: &str, at_once: Option<&String>) -> Result<(), CallError> {
+    still_asks(work).await?;
     let name = names::pod(&work.key.name);
     gone(call(pods(work).delete(&name, &only(uid, at_once))).await)?;
     let expected = Expected::Deleted { name, uid: uid.to_owned() };
