@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crds::token::TokenKey;
+use k8s_openapi::jiff::SignedDuration;
 
 use crate::build::Settings;
 use crate::decide::Rules;
@@ -66,6 +67,7 @@ pub struct Memory {
     failures: Mutex<HashMap<SessionKey, u32>>,
     calls: Mutex<HashMap<SessionKey, (&'static str, u32)>>,
     codes: Mutex<HashMap<SessionKey, (String, u64)>>,
+    deleted: Mutex<HashMap<SessionKey, (String, Instant)>>,
     namespaces: Mutex<HashMap<String, (bool, Instant)>>,
     nodes_forbidden: AtomicBool,
 }
@@ -108,7 +110,18 @@ impl Memory {
         self.succeeded(key);
         self.codes.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         self.looked_at.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        self.deleted.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         self.uids.lock().unwrap_or_else(PoisonError::into_inner).remove(key)
+    }
+
+    /// The session of this UID is being deleted: for how long that has been seen.
+    pub fn deleted_for(&self, key: &SessionKey, uid: &str) -> SignedDuration {
+        let mut deleted = self.deleted.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = deleted.entry(key.clone()).or_insert_with(|| (uid.to_owned(), Instant::now()));
+        if first.0 != uid {
+            *first = (uid.to_owned(), Instant::now());
+        }
+        SignedDuration::try_from(first.1.elapsed()).unwrap_or(SignedDuration::MAX)
     }
 
     /// A look at the session has come to its end, well or not.

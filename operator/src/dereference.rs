@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crds::conditions::reason;
 use crds::{WhatsAppSession, names};
 use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolumeClaim, Pod, Secret};
+use k8s_openapi::jiff::SignedDuration;
 use kube::Api;
 use kube::api::ListParams;
 use session_api::SessionState;
@@ -96,8 +97,12 @@ fn from_caches(context: &Context, key: &SessionKey, session: Arc<WhatsAppSession
         code_asked: false,
         warnings: Vec::new(),
         turn: Turn::Later(String::new()),
+        deleted_for: SignedDuration::ZERO,
         now: whole_second(),
     };
+    if seen.deleted().is_some() {
+        seen.deleted_for = context.memory.deleted_for(key, seen.uid());
+    }
     if seen.own_pods().next().is_none() {
         let volume = claim::place(&key.name, &seen.session.spec);
         if seen.same_volume.is_none() {
@@ -199,13 +204,9 @@ async fn look_at_node(context: &Context, name: &str) -> Result<NodeSeen, Derefer
     match call(api.get(name)).await {
         Ok(node) => {
             let seen = NodeSeen::of(&node, |said| context.nodes.answers(name, said));
-            context.nodes.saw(name, seen);
-            Ok(seen)
+            Ok(context.nodes.saw(name, seen))
         }
-        Err(CallError::NotFound) => {
-            context.nodes.saw(name, NodeSeen::Gone);
-            Ok(NodeSeen::Gone)
-        }
+        Err(CallError::NotFound) => Ok(context.nodes.saw(name, NodeSeen::Gone)),
         Err(CallError::Refused { reason: reason::FORBIDDEN, .. }) => {
             if context.memory.nodes_are_forbidden() {
                 warn!(

@@ -46,6 +46,11 @@ pub(crate) fn session(spec: &str, status: &str) -> WhatsAppSession {
 pub(crate) const PAIRED: &str = r#"{"conditions":[],"account":{"fingerprint":"f"},"writerEpoch":4,
     "storage":{"claimName":"toko-session","claimUid":"c-1"},"pod":{"name":"toko","uid":"p-1","node":"n"}}"#;
 
+/// A node that has been away for so many seconds.
+pub(crate) fn silent(seconds: i64) -> NodeSeen {
+    NodeSeen::NotReady { since: ago(seconds), lasted: SignedDuration::from_secs(seconds) }
+}
+
 /// A node that has answered for so many seconds, after it had been away or not.
 pub(crate) fn answering(lasted: i64, returned: bool) -> NodeSeen {
     let lasting = Lasting { since: ago(lasted), lasted: SignedDuration::from_secs(lasted) };
@@ -70,6 +75,7 @@ pub(crate) fn seen(spec: &str, status: &str) -> Observed {
         code_asked: false,
         warnings: Vec::new(),
         turn: Turn::Later("Others go first.".to_owned()),
+        deleted_for: SignedDuration::ZERO,
         now: now(),
     };
     let desired = desired(&seen);

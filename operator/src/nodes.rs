@@ -18,7 +18,7 @@ pub struct Nodes(Mutex<HashMap<String, Known>>);
 
 #[derive(Debug)]
 enum Known {
-    Away,
+    Away { said: Timestamp, start: Instant },
     Answers { said: Option<Timestamp>, since: Timestamp, start: Instant, returned: bool },
 }
 
@@ -41,14 +41,24 @@ impl Nodes {
         answering
     }
 
-    /// What else can be seen of a node.
-    pub fn saw(&self, name: &str, node: NodeSeen) {
+    /// What else can be seen of a node. One that is away has been so since it was first seen away.
+    #[must_use]
+    pub fn saw(&self, name: &str, node: NodeSeen) -> NodeSeen {
         match node {
-            NodeSeen::NotReady { .. } => drop(self.nodes().insert(name.to_owned(), Known::Away)),
+            NodeSeen::NotReady { since, .. } => {
+                let mut nodes = self.nodes();
+                let start = match nodes.get(name) {
+                    Some(Known::Away { said, start }) if *said == since => *start,
+                    Some(Known::Away { .. } | Known::Answers { .. }) | None => Instant::now(),
+                };
+                nodes.insert(name.to_owned(), Known::Away { said: since, start });
+                return NodeSeen::NotReady { since, lasted: lasting(since, start).lasted };
+            }
             // One that comes again under this name is another machine.
             NodeSeen::Gone => drop(self.nodes().remove(name)),
             NodeSeen::Ready(_) | NodeSeen::OutOfService | NodeSeen::Unknown => {}
         }
+        node
     }
 
     fn nodes(&self) -> MutexGuard<'_, HashMap<String, Known>> {
@@ -62,13 +72,17 @@ impl Known {
             Self::Answers { since, start, returned, .. } => {
                 Answering { lasting: lasting(*since, *start), returned: *returned }
             }
-            Self::Away => Answering { lasting: lasting(whole_second(), Instant::now()), returned: true },
+            Self::Away { .. } => {
+                Answering { lasting: lasting(whole_second(), Instant::now()), returned: true }
+            }
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::jiff::SignedDuration;
+
     use super::*;
     use crate::fixtures::ago;
 
@@ -80,9 +94,10 @@ mod tests {
         assert_eq!(nodes.answers("n", Some(ago(900))).lasting.since, first.lasting.since);
         assert!(nodes.answers("n", Some(ago(3))).returned, "it was away for a moment");
         assert!(!nodes.answers("other", Some(ago(3))).returned);
-        nodes.saw("n", NodeSeen::NotReady { since: ago(1) });
+        let away = NodeSeen::NotReady { since: ago(900), lasted: SignedDuration::ZERO };
+        assert_eq!(nodes.saw("n", away), away, "whatever another clock says");
         assert!(nodes.answers("n", Some(ago(3))).returned);
-        nodes.saw("n", NodeSeen::Gone);
+        assert_eq!(nodes.saw("n", NodeSeen::Gone), NodeSeen::Gone);
         assert!(!nodes.answers("n", Some(ago(3))).returned, "another machine");
     }
 }

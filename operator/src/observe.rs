@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crds::{WhatsAppSession, WhatsAppSessionStatus, names};
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use session_api::SessionStatus;
 
 mod claim;
@@ -146,6 +146,8 @@ pub struct Observed {
     pub warnings: Vec<Warning>,
     /// Whether the fleet lets an outdated pod be replaced.
     pub turn: Turn,
+    /// How long the resource has been seen deleted, by the operator's own clock.
+    pub deleted_for: SignedDuration,
     /// Now.
     pub now: Timestamp,
 }

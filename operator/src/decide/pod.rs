@@ -120,8 +120,10 @@ fn absent(seen: &Observed, valid: bool, storage: &Storage, rules: &Rules) -> Sta
     if let Some(unproven) = proof::lacking(seen, rules) {
         return unproven;
     }
-    let retry =
-        seen.status().and_then(|status| status.recovery.as_ref()?.retry_after.as_ref()).map(|time| time.0);
+    // A wait that was noted in the future is another clock's.
+    let noted = seen.status().and_then(|status| status.recovery.as_ref());
+    let retry = noted.filter(|noted| noted.last_time.0 <= seen.now);
+    let retry = retry.and_then(|noted| noted.retry_after.as_ref()).map(|time| time.0);
     Standing::Absent(match seen.session.spec.operating_mode {
         OperatingMode::Suspended => Absence::Suspended,
         OperatingMode::Running if !valid || !storage.may_start() || seen.namespace_terminating => {
@@ -136,7 +138,7 @@ fn absent(seen: &Observed, valid: bool, storage: &Storage, rules: &Rules) -> Sta
 
 const fn lost_since(node: NodeSeen) -> Option<Timestamp> {
     match node {
-        NodeSeen::NotReady { since } => Some(since),
+        NodeSeen::NotReady { since, .. } => Some(since),
         NodeSeen::Unknown | NodeSeen::Ready(_) | NodeSeen::OutOfService | NodeSeen::Gone => None,
     }
 }
@@ -155,10 +157,9 @@ pub(super) fn drift(seen: &Observed, desired: Option<&Desired>) -> Drift {
 pub(super) fn step(seen: &Observed, so_far: &Decision, rules: &Rules) -> Option<Step> {
     match &so_far.pod {
         Standing::Absent(Absence::Due) => Some(Step::CreatePod),
-        Standing::NodeLost { gone: false, since, .. } => {
+        Standing::NodeLost { gone: false, .. } => {
             let pod = seen.own_pod()?;
-            let since = since.or_else(|| told_since(seen));
-            if since.is_some_and(|since| proof::is_given_up(seen, since, rules)) {
+            if proof::is_given_up(seen, rules) {
                 return Some(Step::ForceDeletePod { uid: pod.uid.clone(), version: pod.version.clone() });
             }
             let wanted = pod.deleting.is_none().then(|| present(seen, so_far)).flatten();
@@ -225,9 +226,10 @@ pub(super) fn again(seen: &Observed, standing: &Standing, rules: &Rules) -> Opti
     const SOON: Duration = Duration::from_secs(15);
     match standing {
         Standing::Absent(Absence::BackingOff(then)) => until(seen.now, *then),
-        Standing::NodeLost { since, .. } => {
-            let loss = since.and_then(|since| until(seen.now, later(since, rules.node_loss)));
-            Some(loss.map_or(SOON, |loss| loss.min(SOON)))
+        Standing::NodeLost { .. } => {
+            let NodeSeen::NotReady { lasted, .. } = seen.node else { return Some(SOON) };
+            let left = Duration::try_from(rules.node_loss - lasted).ok().filter(|left| !left.is_zero());
+            Some(left.map_or(SOON, |left| left.min(SOON)))
         }
         Standing::Terminating => {
             let deadline = seen.own_pod().and_then(|pod| pod.deleting).map(|deleting| deleting.deadline);

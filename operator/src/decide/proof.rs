@@ -5,7 +5,7 @@
 //! node that comes back hears of it only then, and gives the process its grace period.
 
 use crds::spec::OnNodeLoss;
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use k8s_openapi::jiff::SignedDuration;
 
 use super::pod::told_since;
 use super::{After, Rules, Standing, Wait};
@@ -20,9 +20,9 @@ pub(super) fn lacking(seen: &Observed, rules: &Rules) -> Option<Standing> {
     let node = departed.node.clone();
     match seen.node {
         NodeSeen::Gone | NodeSeen::OutOfService => None,
-        NodeSeen::NotReady { since } => {
+        NodeSeen::NotReady { since, .. } => {
             let lost = Standing::NodeLost { node: node?, since: Some(since), gone: true };
-            (!is_given_up(seen, since, rules)).then_some(lost)
+            (!is_given_up(seen, rules)).then_some(lost)
         }
         NodeSeen::Ready(_) | NodeSeen::Unknown => {
             wait(seen, departed, rules).map(|wait| Standing::Vanished { node, wait })
@@ -52,8 +52,15 @@ fn grace(seen: &Observed) -> SignedDuration {
     SignedDuration::from_secs(seen.session.spec.termination_grace_period_seconds)
 }
 
-/// Whether the resource says that a node which has been away since then does not come back.
-pub(super) fn is_given_up(seen: &Observed, since: Timestamp, rules: &Rules) -> bool {
+/// Whether the resource says that a node which is away does not come back: it has been so for long, by the operator's own clock.
+pub(super) fn is_given_up(seen: &Observed, rules: &Rules) -> bool {
     let recreate = seen.session.spec.on_node_loss == OnNodeLoss::Recreate;
-    recreate && seen.now.duration_since(since) >= rules.node_loss
+    let long = match seen.node {
+        NodeSeen::NotReady { lasted, .. } => lasted >= rules.node_loss,
+        NodeSeen::Gone | NodeSeen::OutOfService => {
+            told_since(seen).is_some_and(|since| seen.now.duration_since(since) >= rules.node_loss)
+        }
+        NodeSeen::Unknown | NodeSeen::Ready(_) => false,
+    };
+    recreate && long
 }

@@ -38,7 +38,7 @@ pub(super) fn farewell(seen: &Observed) -> Vec<Step> {
     if !has_finalizer(seen) {
         return Vec::new();
     }
-    let in_time = seen.deleted().is_some_and(|since| seen.now.duration_since(since) < FAREWELL);
+    let in_time = seen.deleted().is_some() && seen.deleted_for < FAREWELL;
     let pod = seen.own_pod().filter(|pod| pod.deleting.is_none() && !pod.has_ended());
     let linked = seen.status().is_some_and(|status| status.account.is_some());
     match &seen.heard {

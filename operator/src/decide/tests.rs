@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use session_api::SessionState;
 
 use super::*;
-use crate::fixtures::{PAIRED, RULES, ago, answering, claim, desired, now, pod, running, said, seen};
+use crate::fixtures::{PAIRED, RULES, ago, answering, claim, desired, now, pod, running, said, seen, silent};
 use crate::observe::{
     Answer, ClaimPhase, ClaimSeen, Container, Deleting, Exit, NodeSeen, Owner, Phase, PodSeen, SessionKey,
     Turn,
@@ -30,7 +30,9 @@ fn annotated(seen: &mut Observed, change: impl FnOnce(&mut crds::WhatsAppSession
 }
 
 fn delete(seen: &mut Observed, seconds_ago: i64) {
-    annotated(seen, |session| session.metadata.deletion_timestamp = Some(Time(ago(seconds_ago))));
+    // Whatever another clock says.
+    annotated(seen, |session| session.metadata.deletion_timestamp = Some(Time(ago(9_000))));
+    seen.deleted_for = k8s_openapi::jiff::SignedDuration::from_secs(seconds_ago);
 }
 
 fn deletes(uid: &str, why: Ending) -> Vec<Step> {
@@ -106,6 +108,8 @@ fn a_pod_that_has_ended_is_deleted_and_the_next_one_waits() {
     let decision = decided(&waits);
     assert_eq!((decision.steps, decision.again), (vec![], Some(Duration::from_secs(10))));
     assert_eq!(steps(&seen("{}", &backing_off("2026-06-01T12:00:00Z"))), [Step::CreatePod]);
+    let ahead = backing_off("2026-06-01T12:10:10Z").replace("11:59:50", "12:10:00");
+    assert_eq!(steps(&seen("{}", &ahead)), [Step::CreatePod], "another clock's wait");
 }
 
 #[test]

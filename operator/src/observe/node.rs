@@ -1,7 +1,7 @@
 //! A node, reduced to whether its kubelet answers.
 
 use k8s_openapi::api::core::v1::Node;
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::Lasting;
 
@@ -26,8 +26,10 @@ pub enum NodeSeen {
     Ready(Answering),
     /// Its kubelet does not answer.
     NotReady {
-        /// Since when.
+        /// Since when, by a foreign clock, for people.
         since: Timestamp,
+        /// How long the operator has seen that without a break, by its own.
+        lasted: SignedDuration,
     },
     /// A person has said that it is off.
     OutOfService,
@@ -50,7 +52,10 @@ impl NodeSeen {
                 if ready.status == "True" {
                     Self::Ready(answering(since))
                 } else {
-                    Self::NotReady { since: since.unwrap_or(Timestamp::UNIX_EPOCH) }
+                    Self::NotReady {
+                        since: since.unwrap_or(Timestamp::UNIX_EPOCH),
+                        lasted: SignedDuration::ZERO,
+                    }
                 }
             }
             None => Self::Unknown,

@@ -9,7 +9,7 @@ use session_api::SessionState;
 use super::*;
 use crate::decide::decide;
 use crate::fixtures::{
-    KEY, PAIRED, RULES, ago, answering, claim, desired, pod as a_pod, running, said, seen,
+    KEY, PAIRED, RULES, ago, answering, claim, desired, pod as a_pod, running, said, seen, silent,
 };
 use crate::observe::{
     Answer, ClaimPhase, ClaimSeen, Container, Deleting, Exit, NodeSeen, Phase, PodSeen, SessionKey, Turn,

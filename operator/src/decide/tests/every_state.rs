@@ -60,8 +60,8 @@ const NODES: [fn() -> NodeSeen; 8] = [
     || answering(900, false),
     || answering(20, true),
     || answering(90, true),
-    || NodeSeen::NotReady { since: ago(10) },
-    || NodeSeen::NotReady { since: ago(400) },
+    || silent(10),
+    || silent(400),
     || NodeSeen::OutOfService,
     || NodeSeen::Gone,
 ];
@@ -126,8 +126,8 @@ fn every_state(check: impl Fn(&Observed, &Desired)) -> usize {
 fn is_over(departed: &Departed, seen: &Observed) -> bool {
     match seen.node {
         NodeSeen::Gone | NodeSeen::OutOfService => true,
-        NodeSeen::NotReady { since } => {
-            seen.session.spec.on_node_loss == OnNodeLoss::Recreate && since == ago(400)
+        NodeSeen::NotReady { lasted, .. } => {
+            seen.session.spec.on_node_loss == OnNodeLoss::Recreate && lasted >= RULES.node_loss
         }
         NodeSeen::Ready(Answering { returned: true, lasting }) if lasting.lasted.as_secs() < 40 => false,
         NodeSeen::Ready(_) | NodeSeen::Unknown => departed.noticed.lasted >= RULES.node_grace,

@@ -11,7 +11,7 @@ fn a_lost_node_is_waited_for_until_the_session_says_otherwise() {
         let mut seen = seen(spec, PAIRED);
         let deleting = Some(Deleting { deadline: ago(10), grace: 30 });
         seen.pods = vec![PodSeen { deleting, ready: Some((false, ago(100))), ..pod(&seen) }];
-        seen.node = NodeSeen::NotReady { since: ago(since) };
+        seen.node = silent(since);
         seen
     };
     let recreate = r#"{"onNodeLoss":"Recreate"}"#;
@@ -42,10 +42,10 @@ fn a_pod_gone_from_a_silent_node_is_not_replaced_without_proof() {
         let departed = departed(node, 600);
         steps(&Observed { session: seen(spec, PAIRED).session, ..departed })
     };
-    let silent = NodeSeen::NotReady { since: ago(600) };
+    let away = silent(600);
     assert_eq!(node_to_look_at(&departed(NodeSeen::Unknown, 0)), Some("n"));
-    assert_eq!(vanished("{}", silent), []);
-    assert_eq!(vanished(r#"{"onNodeLoss":"Recreate"}"#, silent), [Step::CreatePod]);
+    assert_eq!(vanished("{}", away), []);
+    assert_eq!(vanished(r#"{"onNodeLoss":"Recreate"}"#, away), [Step::CreatePod]);
     for proof in [answering(900, false), NodeSeen::Gone, NodeSeen::OutOfService] {
         assert_eq!(vanished("{}", proof), [Step::CreatePod], "{proof:?}");
     }

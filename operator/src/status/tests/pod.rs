@@ -65,7 +65,7 @@ fn each_trouble_of_the_pod_has_its_reason() {
 #[test]
 fn a_lost_node_is_named_with_since_when_and_what_helps() {
     let mut lost = with_pod(|pod| pod.deleting = Some(Deleting { deadline: ago(9), grace: 30 }));
-    lost.node = NodeSeen::NotReady { since: ago(600) };
+    lost.node = silent(600);
     check(
         &lost,
         READY,
