@@ -89,6 +89,11 @@ impl PodClient {
         self.json(pod, self.request(pod, Method::GET, routes::QR).timeout(SHORT)).await
     }
 
+    /// The pairing code that waits to be typed into a phone.
+    pub async fn shown_pairing_code(&self, pod: &PodEndpoint) -> Result<PairingCode, PodError> {
+        self.json(pod, self.request(pod, Method::GET, routes::PAIRING_CODE).timeout(SHORT)).await
+    }
+
     /// Begins to pair anew.
     pub async fn pair(&self, pod: &PodEndpoint) -> Result<SessionStatus, PodError> {
         self.json(pod, self.request(pod, Method::POST, routes::PAIRING).timeout(LONG)).await

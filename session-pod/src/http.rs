@@ -96,7 +96,7 @@ pub(crate) fn router(app: App) -> Router {
         .route(routes::EVENTS, get(events::read))
         .route(routes::QR, get(pairing::qr))
         .route(routes::PAIRING, post(pairing::start).delete(pairing::stop))
-        .route(routes::PAIRING_CODE, post(pairing::code))
+        .route(routes::PAIRING_CODE, get(pairing::shown_code).post(pairing::code))
         .route(routes::LOGOUT, post(pairing::log_out))
         .route(routes::MESSAGES, post(messages::send))
         .route(routes::CONFIG, put(config::push))

@@ -32,6 +32,7 @@ pub(crate) use cooldown::{Cooldowns, MAX_COOLDOWN_MS, asked as asked_cooldown};
 pub(crate) use disconnect::Ending;
 pub(crate) use pace::MAX_PACE_MS;
 pub(crate) use run::{Runner, Setup};
+use pairing::Codes;
 use state::{Outcome, Refusal};
 pub(crate) use view::Identity;
 
@@ -120,7 +121,7 @@ pub(crate) enum Sending {
 pub(crate) struct SessionHandle {
     mailbox: mpsc::Sender<Letter>,
     status: watch::Receiver<Arc<SessionStatus>>,
-    qr: watch::Receiver<Option<QrCode>>,
+    codes: watch::Receiver<Codes>,
     passing: broadcast::Sender<PassingEvent>,
     health: Arc<Health>,
 }
@@ -190,7 +191,12 @@ impl SessionHandle {
 
     /// The QR code on show.
     pub(crate) fn qr(&self) -> Option<QrCode> {
-        self.qr.borrow().clone()
+        self.codes.borrow().qr.clone()
+    }
+
+    /// The pairing code on show.
+    pub(crate) fn pairing_code(&self) -> Option<PairingCode> {
+        self.codes.borrow().code.clone()
     }
 
     /// Events that are not kept, from now on.

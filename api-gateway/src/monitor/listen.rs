@@ -89,7 +89,7 @@ impl Monitor {
             match self.pods.stream(pod, cursor).await {
                 Ok(stream) => {
                     wait = AGAIN.0;
-                    self.tell_qr(id, pod).await;
+                    self.tell_codes(id, pod).await;
                     self.read_stream(id, pod, stream).await;
                 }
                 Err(error) => {
@@ -101,10 +101,14 @@ impl Monitor {
         }
     }
 
-    /// Tells the QR code that waits already: the stream has only those to come.
-    async fn tell_qr(&self, id: &SessionName, pod: &PodEndpoint) {
+    /// Tells the codes that wait already: the stream has only those to come.
+    async fn tell_codes(&self, id: &SessionName, pod: &PodEndpoint) {
         if let Ok(QrCode { qr, expires_at }) = self.pods.qr(pod).await {
             self.tell(id, &pod.uid, News::Event(Box::new(EventData::Qr { qr, expires_at }))).await;
+        }
+        if let Ok(PairingCode { code, expires_at }) = self.pods.shown_pairing_code(pod).await {
+            self.keep_pairing_code(&pod.uid, PairingCode { code: code.clone(), expires_at });
+            self.tell(id, &pod.uid, News::Event(Box::new(EventData::PairingCode { code, expires_at }))).await;
         }
     }
 

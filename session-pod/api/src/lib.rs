@@ -13,6 +13,7 @@
 //! | `GET /v1/qr` | | [`QrCode`], or 404 `no_qr` |
 //! | `POST /v1/pairing` | | [`SessionStatus`]: starts pairing by QR anew |
 //! | `DELETE /v1/pairing` | | [`SessionStatus`]: stops pairing (`qr_expired`) |
+//! | `GET /v1/pairing-code` | | [`PairingCode`], or 404 `no_pairing_code` |
 //! | `POST /v1/pairing-code` | [`PairingCodeRequest`] | [`PairingCode`] |
 //! | `POST /v1/messages` | [`SendRequest`] | [`SendResponse`], 200 `sent` or 202 `queued` |
 //! | `PUT /v1/config` | [`ConfigPush`] | [`SessionStatus`] |

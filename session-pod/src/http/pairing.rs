@@ -12,10 +12,18 @@ use crate::session::{Reply, Request, Secret};
 
 /// The QR code on show.
 pub(super) async fn qr(State(app): State<App>) -> Result<Json<QrCode>, ApiError> {
-    app.session.qr().map(Json).ok_or_else(|| {
-        let state = serde_json::to_value(app.session.status().borrow().state).unwrap_or_default();
-        ApiError::new(StatusCode::NOT_FOUND, "no_qr", "no QR code waits for a phone").with("status", state)
-    })
+    app.session.qr().map(Json).ok_or_else(|| nothing_waits(&app, "no_qr", "no QR code waits for a phone"))
+}
+
+/// The pairing code on show.
+pub(super) async fn shown_code(State(app): State<App>) -> Result<Json<PairingCode>, ApiError> {
+    let none = || nothing_waits(&app, "no_pairing_code", "no pairing code waits to be typed into a phone");
+    app.session.pairing_code().map(Json).ok_or_else(none)
+}
+
+fn nothing_waits(app: &App, code: &'static str, message: &'static str) -> ApiError {
+    let state = serde_json::to_value(app.session.status().borrow().state).unwrap_or_default();
+    ApiError::new(StatusCode::NOT_FOUND, code, message).with("status", state)
 }
 
 /// Starts pairing anew, or takes a lost connection back with the credentials that are there.

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use session_api::{QrCode, SessionStatus};
+use session_api::SessionStatus;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::fresh::Fresh;
+use super::pairing::Codes;
 use super::records::Records;
 use super::state::{Ask, Input, Now, Outcome, Refusal, State, Storage, reason, step};
 use super::view::{self, Identity};
@@ -69,7 +70,7 @@ pub(crate) struct Runner {
     inbox: mpsc::Receiver<Letter>,
     signals: mpsc::UnboundedReceiver<Input>,
     status: watch::Sender<Arc<SessionStatus>>,
-    qr: watch::Sender<Option<QrCode>>,
+    codes: watch::Sender<Codes>,
     health: Arc<Health>,
     next_ticket: u64,
     tick_at: Instant,
@@ -85,14 +86,14 @@ impl Runner {
         let last_event = setup.store.as_ref().map_or(0, |store| *store.newest().borrow());
         let (status, status_seen) =
             watch::channel(Arc::new(view::status(&setup.identity, initial, last_event, 1)));
-        let (qr, qr_seen) = watch::channel(None);
+        let (codes, codes_seen) = watch::channel(Codes::default());
         let passing = broadcast::Sender::new(PASSING);
         let health = Arc::new(Health::default());
         health.beat();
         let handle = SessionHandle {
             mailbox,
             status: status_seen,
-            qr: qr_seen,
+            codes: codes_seen,
             passing: passing.clone(),
             health: Arc::clone(&health),
         };
@@ -112,7 +113,7 @@ impl Runner {
             inbox,
             signals,
             status,
-            qr,
+            codes,
             health,
             next_ticket: 0,
             tick_at: Instant::now(),
@@ -255,9 +256,9 @@ impl Runner {
             }
             changed
         });
-        self.qr.send_if_modified(|shown| {
-            let changed = *shown != state.codes.qr;
-            shown.clone_from(&state.codes.qr);
+        self.codes.send_if_modified(|shown| {
+            let changed = *shown != state.codes;
+            shown.clone_from(&state.codes);
             changed
         });
         let answers = state.config.policy.auto_reply.unwrap_or(self.setup.default_auto_reply);
