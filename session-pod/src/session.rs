@@ -31,8 +31,8 @@ mod vocabulary;
 pub(crate) use cooldown::{Cooldowns, MAX_COOLDOWN_MS, asked as asked_cooldown};
 pub(crate) use disconnect::Ending;
 pub(crate) use pace::MAX_PACE_MS;
-pub(crate) use run::{Runner, Setup};
 use pairing::Codes;
+pub(crate) use run::{Runner, Setup};
 use state::{Outcome, Refusal};
 pub(crate) use view::Identity;
 
