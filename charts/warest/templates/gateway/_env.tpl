@@ -14,6 +14,12 @@
 - name: WAREST_WATCH_NAMESPACES
   value: {{ ternary "*" (prepend . (include "warest.sessionsNamespace" $) | uniq | join ",") (has "*" .) | quote }}
 {{- end }}
+{{- $drain := int $own.drainSeconds }}
+- name: WAREST_DRAIN_SECONDS
+  value: {{ $drain | quote }}
+{{- /* Some seconds before the kubelet loses its patience. */}}
+- name: WAREST_GRACE_SECONDS
+  value: {{ max 0 (sub (int $own.terminationGracePeriodSeconds) (add $drain 5)) | quote }}
 - name: WAREST_CLUSTER_KEY_NAMESPACE
   valueFrom:
     fieldRef:
