@@ -9,6 +9,7 @@
 - --concurrency={{ int $own.concurrency }}
 - --resync-seconds={{ int $own.resyncSeconds }}
 - --node-loss-seconds={{ int $own.nodeLossSeconds }}
+- --node-grace-seconds={{ int $own.nodeGraceSeconds }}
 - --rollout-max-unavailable={{ $own.rollout.maxUnavailable }}
 - --rollout-max-failures={{ int $own.rollout.maxFailures }}
 - --rollout-progress-deadline-seconds={{ int $own.rollout.progressDeadlineSeconds }}
