@@ -157,7 +157,11 @@ impl Outbox {
             Stage::Writing | Stage::Written { .. } => None,
         });
         waiting
-            .filter(|(entry, _)| entry.unread > 0 || seen.insert(entry.to.as_str()))
+            .filter(|(entry, _)| match entry.unread {
+                0 => seen.insert(entry.to.as_str()),
+                // It holds nobody up, but keeps its place behind those that do.
+                _ => !seen.contains(entry.to.as_str()),
+            })
             .map(|(_, from)| from)
             .min()
     }

@@ -161,3 +161,20 @@ fn a_message_that_cannot_be_read_waits_longer_and_longer_and_holds_up_nobody() {
     outbox.written("1", now);
     assert_eq!(outbox.count_unreadable(), 0, "it could be read after all");
 }
+
+#[test]
+fn nobody_is_woken_for_one_that_waits_behind_another() {
+    let mut outbox = outbox(&[("1", "a"), ("2", "a")]);
+    let mut now = 0;
+    for _ in 0..4 {
+        assert_eq!(outbox.start(1, now), ["1"]);
+        outbox.failed("1", now);
+        now = outbox.wake_at(1, now).unwrap();
+    }
+    assert_eq!(outbox.start(2, now), ["1", "2"]);
+    outbox.failed("1", now);
+    outbox.unreadable("2", now);
+    let retry = outbox.wake_at(2, now).unwrap();
+    assert!(retry > now + 5_000, "the unreadable one's pause is over before");
+    assert_eq!((outbox.start(2, retry - 1), outbox.wake_at(2, retry - 1)), (Vec::new(), Some(retry)));
+}
