@@ -20,7 +20,7 @@ pub(super) struct Flags {
     /// is led to it any more. By default 5 with `--mode kubernetes`, else 0.
     #[arg(long, env = "WAREST_DRAIN_SECONDS", default_value = "")]
     drain_seconds: String,
-    /// Seconds that requests under way may take after that. By default 20 with `--mode kubernetes`, else 10.
+    /// Seconds that requests under way may take after that. By default 50 with `--mode kubernetes`, else 10.
     #[arg(long, env = "WAREST_GRACE_SECONDS", default_value = "")]
     grace_seconds: String,
 }
@@ -28,7 +28,8 @@ pub(super) struct Flags {
 pub(super) fn check(flags: &Flags, mode: &Mode) -> Result<Patience, ConfigError> {
     let (drain, grace) = match mode {
         Mode::Local => (0, 10),
-        Mode::Kubernetes(_) => (5, 20),
+        // A wish may take 45 s to be carried out, a send waits 20 s for its acknowledgement.
+        Mode::Kubernetes(_) => (5, 50),
     };
     Ok(Patience {
         drain: seconds("WAREST_DRAIN_SECONDS", &flags.drain_seconds, drain)?,

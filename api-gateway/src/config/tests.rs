@@ -125,7 +125,7 @@ fn a_stop_takes_its_time_in_a_cluster_and_none_on_ones_own_machine() {
         (patience.drain.as_secs(), patience.grace.as_secs())
     };
     assert_eq!(patience(&[]), (0, 10));
-    assert_eq!(patience(&["--mode=kubernetes", "--admin-api-key=k"]), (5, 20));
+    assert_eq!(patience(&["--mode=kubernetes", "--admin-api-key=k"]), (5, 50));
     assert_eq!(patience(&["--drain-seconds=7", "--grace-seconds=0"]), (7, 0));
     for (argument, name) in
         [("--drain-seconds=soon", "WAREST_DRAIN_SECONDS"), ("--grace-seconds=3601", "WAREST_GRACE_SECONDS")]

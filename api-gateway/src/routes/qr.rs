@@ -96,7 +96,10 @@ async fn waited_for(state: &AppState, mut session: SessionRecord, deadline: Inst
         {
             return Ok(code);
         }
-        let over = Instant::now() >= deadline || state.closing.has_begun();
+        let over = Instant::now() >= deadline;
+        if state.closing.has_begun() && !over {
+            return Err(ApiError::Stopping);
+        }
         if status.is_ended() || status == PublicStatus::Open || over {
             return Err(ApiError::NoQr { status });
         }

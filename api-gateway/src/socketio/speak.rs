@@ -3,7 +3,7 @@
 //! Comes in: a status, an event of the session. Goes out: event names and their data.
 
 use serde_json::{Value, json};
-use session_api::EventData;
+use session_api::{EventData, PairingCode};
 use socketioxide::extract::SocketRef;
 
 use crate::app::AppState;
@@ -79,6 +79,10 @@ pub(super) async fn present(socket: &SocketRef, state: &AppState, session: &Sess
         && let Ok(code) = state.pods.qr(pod).await
     {
         words.push(("qr", json!({"sessionId": session.id, "qr": code.qr, "expiresAt": code.expires_at})));
+    }
+    if let Some(PairingCode { code, expires_at }) = state.monitor.pairing_code(&session.uid) {
+        let shown = json!({"sessionId": session.id, "code": code, "expiresAt": expires_at});
+        words.push(("pairing_code", shown));
     }
     for (event, data) in words {
         if let Err(error) = socket.emit(event, &data) {

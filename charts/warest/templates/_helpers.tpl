@@ -220,6 +220,10 @@ readinessProbe:
 {{- if and $values.gateway.redis.url $values.gateway.redis.existingSecret.name -}}
 {{- fail "gateway.redis.url and gateway.redis.existingSecret.name exclude each other." -}}
 {{- end -}}
+{{- $drain := int $values.gateway.drainSeconds -}}
+{{- if and $drain (gt (add $drain 5) (int $values.gateway.terminationGracePeriodSeconds)) -}}
+{{- fail (printf "gateway.drainSeconds (%d) leaves nothing of gateway.terminationGracePeriodSeconds (%d): requests under way would be cut off. Leave at least 5 seconds." $drain (int $values.gateway.terminationGracePeriodSeconds)) -}}
+{{- end -}}
 {{- if and $values.gateway.httpRoute.enabled (not $values.gateway.httpRoute.parentRefs) -}}
 {{- fail "gateway.httpRoute.enabled needs gateway.httpRoute.parentRefs: the Gateway that the route belongs to." -}}
 {{- end -}}
