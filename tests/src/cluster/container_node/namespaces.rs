@@ -41,12 +41,9 @@ mount -t overlay -o lowerdir=/var,upperdir=/run/own/upper,workdir=/run/own/work 
 /// # Panics
 /// When these are the machine's own namespaces, or something cannot be made.
 pub(super) fn prepare(cgroup: &str) {
-    let interfaces = shell("ip -oneline link | wc -l");
-    assert_eq!(
-        interfaces.trim(),
-        "1",
-        "a network with other interfaces than lo: start this with scripts/cluster --node"
-    );
+    // A new network has none that is up, not even lo.
+    let interfaces = shell("ip -oneline link show up");
+    assert_eq!(interfaces.trim(), "", "a network in use: start this with scripts/cluster --node");
     shell(&COMMANDS.replace("$ADDRESS", &REACHABLE.to_string()));
     for (name, value) in KERNEL {
         shield(name, value);

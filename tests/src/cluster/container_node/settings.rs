@@ -86,6 +86,7 @@ impl Place {
     }
 
     /// `restrict_oom_score_adj`: a root without `CAP_SYS_RESOURCE` cannot lower it, and no pod would start.
+    /// `disable_apparmor`: a profile would stay in the machine's kernel.
     fn containerd_toml(&self) -> String {
         let (root, cni) = (self.path("containerd"), self.path("cni"));
         format!(
@@ -98,6 +99,7 @@ address = "{SOCKET}"
 [plugins."io.containerd.grpc.v1.cri"]
 sandbox_image = "{PAUSE}"
 restrict_oom_score_adj = true
+disable_apparmor = true
 [plugins."io.containerd.grpc.v1.cri".cni]
 bin_dir = "/usr/lib/cni"
 conf_dir = "{cni}"
