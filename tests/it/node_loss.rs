@@ -38,7 +38,7 @@ async fn another(stack: &Stack, name: &str, former: &str) -> Pod {
 async fn a_node_that_fails_unnoticed_and_comes_back_never_runs_a_second_process() {
     let config = ClusterConfig { node_grace: Duration::from_secs(10), ..ClusterConfig::default() };
     let mut stack = Stack::on_own_cluster(Cluster::start(config).await).await;
-    stack.start_operator(&[(NODE_GRACE, "30")]).await;
+    stack.start_operator(&[(NODE_GRACE, "15")]).await;
     let storage = json!({"accessMode": "ReadWriteOnce"});
     stack.paired("toko", json!({"storage": storage, "terminationGracePeriodSeconds": 5})).await;
     let uid = stack.pod_uid("toko").await;
@@ -67,10 +67,10 @@ async fn a_node_that_fails_unnoticed_and_comes_back_never_runs_a_second_process(
 async fn a_forced_deletion_on_a_node_that_lives_is_waited_for_briefly() {
     let mut stack = Stack::without_operator().await;
     stack.start_operator(&[(NODE_GRACE, "6")]).await;
-    stack.paired("toko", json!({})).await;
+    stack.paired("toko", json!({"terminationGracePeriodSeconds": 5})).await;
     let uid = stack.pod_uid("toko").await;
     force_delete(&stack, "toko").await;
-    says(&stack, "toko", "The next pod is made 6 s after that").await;
+    says(&stack, "toko", "The next pod is made 21 s after that").await;
     another(&stack, "toko", &uid).await;
     stack.ready("toko").await;
     assert_eq!(overlaps(&stack.node().opens()), []);

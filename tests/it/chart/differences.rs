@@ -53,10 +53,10 @@ fn an_upgrade_changes_only_what_it_is_meant_to() {
     let gateway = "Deployment/warest-gateway .spec.template.spec.containers[0]";
     for (set, expected) in [
         ("operator.enabled=true", vec![]),
-        ("session.image.tag=v2", vec![format!("{operator}.args[10]")]),
+        ("session.image.tag=v2", vec![format!("{operator}.args[11]")]),
         ("operator.image.tag=v2", vec![format!("{operator}.image")]),
         ("operator.log=debug", vec![format!("{operator}.env[2].value")]),
-        ("gateway.sessionsMax=9", vec![format!("{gateway}.env[10].value")]),
+        ("gateway.sessionsMax=9", vec![format!("{gateway}.env[12].value")]),
         (
             "crds.keep=false",
             vec!["CustomResourceDefinition/whatsappsessions.warest.io .metadata.annotations".into()],

@@ -75,9 +75,8 @@ async fn connections_of_a_revoked_key_are_closed_and_no_others() {
     bob.says(r#"421["join",{"room":"nothing"}]"#).await;
     let answer = bob.hears("431").await;
     assert!(answer.contains("session_not_found"), "bob's goes on: {answer}");
-    let without_bob: String =
-        KEYS.lines().filter(|line| !line.contains("bob")).map(|line| format!("{line}\n")).collect();
-    keys(cluster, namespace, &without_bob.replace("alice-key", "new-key")).await;
+    let without_bob: Vec<&str> = KEYS.lines().filter(|line| !line.contains("bob")).collect();
+    keys(cluster, namespace, &without_bob.join("\n").replace("alice-key", "new-key")).await;
     assert_eq!(bob.hears("41").await, "41", "removed");
     replaced.says(r#"422["join",{"room":"nothing"}]"#).await;
     assert!(replaced.hears("432").await.contains("session_not_found"));
