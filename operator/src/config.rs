@@ -44,8 +44,9 @@ pub struct Config {
     /// How long a node has to be away before it counts as lost, seconds.
     #[arg(long, env = "WAREST_NODE_LOSS_SECONDS", default_value_t = 300)]
     pub node_loss_seconds: u32,
-    /// How long a node that fails may still look well, seconds: for so long a pod is waited for that is gone although nobody saw
-    /// it end. More than kube-controller-manager's --node-monitor-grace-period.
+    /// How long a node that fails may still look well, seconds: for so long, the pod's grace period and 10 s a pod is waited for
+    /// that is gone although nobody saw it end. More than kube-controller-manager's --node-monitor-grace-period. 0: it is not
+    /// waited for at all.
     #[arg(long, env = "WAREST_NODE_GRACE_SECONDS", default_value_t = 60)]
     pub node_grace_seconds: u32,
     /// A watch is begun anew after this time, seconds; what is silent for 5 s longer counts as broken.

@@ -32,7 +32,7 @@ pub use storage::{Loss, Storage};
 pub struct Rules {
     /// How long a node has to be away before it counts as lost.
     pub node_loss: SignedDuration,
-    /// How long a node that fails may still look well to the API server.
+    /// How long a node that fails may still look well to the API server. Zero: a pod that departs is not waited for.
     pub node_grace: SignedDuration,
 }
 

@@ -29,6 +29,7 @@ pub struct Departures {
 struct Departure {
     node: Option<String>,
     volume: Option<Volume>,
+    grace: Option<i64>,
     /// Its kubelet has said that nothing of it runs any more, or it never had one.
     ended: bool,
     since: Timestamp,
@@ -48,7 +49,7 @@ impl Departures {
 
     /// The pod that a status tells of is not there, and nothing else is known of it.
     pub fn missing(&self, place: Place, told: &PodStatus) {
-        self.gone().entry(place).or_insert_with(|| Departure::new(told.node.clone(), None, false));
+        self.gone().entry(place).or_insert_with(|| Departure { node: told.node.clone(), ..Departure::now() });
     }
 
     /// There is no session at this place any more: that its last pod has ended is of no use to anybody.
@@ -89,7 +90,8 @@ impl Departures {
     fn note(&self, place: Place, last: &PodSeen, ended: bool) {
         let mut gone = self.gone();
         gone.retain(|_, departure| departure.noticed.elapsed() < KEPT);
-        gone.insert(place, Departure::new(last.node.clone(), last.place.clone(), ended));
+        let (node, volume) = (last.node.clone(), last.place.clone());
+        gone.insert(place, Departure { node, volume, grace: last.grace, ended, ..Departure::now() });
     }
 
     fn gone(&self) -> MutexGuard<'_, HashMap<Place, Departure>> {
@@ -98,12 +100,15 @@ impl Departures {
 }
 
 impl Departure {
-    fn new(node: Option<String>, volume: Option<Volume>, ended: bool) -> Self {
-        Self { node, volume, ended, since: whole_second(), noticed: Instant::now() }
+    /// Nothing is known but that it is gone.
+    fn now() -> Self {
+        let (since, noticed) = (whole_second(), Instant::now());
+        Self { node: None, volume: None, grace: None, ended: false, since, noticed }
     }
 
     fn told(&self) -> Departed {
-        Departed { node: self.node.clone(), noticed: lasting(self.since, self.noticed) }
+        let noticed = lasting(self.since, self.noticed);
+        Departed { node: self.node.clone(), grace: self.grace, noticed }
     }
 }
 
@@ -143,7 +148,8 @@ mod tests {
             })
         };
         let forced = deleted(|_| {}).unwrap();
-        assert_eq!((forced.node.as_deref(), forced.noticed.lasted.as_secs()), (Some("n"), 0));
+        assert_eq!((forced.node.as_deref(), forced.grace), (Some("n"), Some(30)));
+        assert_eq!(forced.noticed.lasted.as_secs(), 0);
         assert_eq!(deleted(|last| last.phase = Phase::Succeeded), None);
         assert_eq!(deleted(|last| last.node = None), None, "it never had a kubelet");
         let ended = |last: &mut PodSeen, finished: i64| {
@@ -177,7 +183,8 @@ mod tests {
     fn a_status_alone_proves_nothing_and_a_kubelet_is_believed_before_it() {
         let told = PodStatus { node: Some("n".to_owned()), ..PodStatus::default() };
         let unseen = may_run(|departures, _| departures.missing(place("toko"), &told));
-        assert_eq!(unseen.unwrap().node.as_deref(), Some("n"));
+        let unseen = unseen.unwrap();
+        assert_eq!((unseen.node.as_deref(), unseen.grace), (Some("n"), None));
         let seen_to_end = may_run(|departures, last| {
             departures.deleted(place("toko"), &PodSeen { phase: Phase::Failed, ..last });
             departures.missing(place("toko"), &told);

@@ -150,6 +150,7 @@ pub(crate) fn pod(seen: &Observed) -> PodSeen {
         template_hash: Some(desired.template_hash),
         revision: Some(desired.revision),
         place: Some(("toko-session".to_owned(), String::new())),
+        grace: Some(30),
     }
 }
 

@@ -60,7 +60,7 @@ async fn what_etcd_has_forgotten_is_listed_anew_and_nothing_is_done_twice() {
     let proxy = stack.proxy().await;
     stack.start_operator_through(&proxy, &SOON).await;
     for name in ["goes", "loses", "stays"] {
-        stack.apply(name, json!({})).await;
+        stack.apply(name, json!({"terminationGracePeriodSeconds": 5})).await;
     }
     for name in ["goes", "loses", "stays"] {
         waits_for_pairing(&stack, name).await;
@@ -112,7 +112,7 @@ async fn lagging(of: &str) {
     for (name, mode) in
         [("ends", "Running"), ("moves", "Running"), ("sleeps", "Running"), ("wakes", "Suspended")]
     {
-        stack.apply(name, json!({"operatingMode": mode})).await;
+        stack.apply(name, json!({"operatingMode": mode, "terminationGracePeriodSeconds": 5})).await;
     }
     for name in ["ends", "moves", "sleeps"] {
         waits_for_pairing(&stack, name).await;

@@ -12,6 +12,11 @@ use system_tests::stack::Stack;
 use system_tests::wait::eventually;
 use system_tests::witness::Witness;
 
+/// A session whose process is not waited for long when nobody saw it end.
+fn soon() -> serde_json::Value {
+    json!({"terminationGracePeriodSeconds": 5})
+}
+
 /// The operator is killed after its n-th write, for every n, and converges when it is started again.
 async fn crash_at_every_write(
     what: &str,
@@ -76,7 +81,7 @@ async fn killed_after_any_write_of_a_suspension() {
     let done = async |stack: &Stack| {
         stack.reaches("toko", READY, "False", reason::SUSPENDED).await;
     };
-    crash_at_every_write("suspend", json!({}), act, done).await;
+    crash_at_every_write("suspend", soon(), act, done).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -93,7 +98,7 @@ async fn killed_after_any_write_of_an_update() {
         .await;
         stack.ready("toko").await;
     };
-    crash_at_every_write("update", json!({}), act, done).await;
+    crash_at_every_write("update", soon(), act, done).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,7 +111,8 @@ async fn killed_after_any_write_of_a_deletion() {
         })
         .await;
     };
-    crash_at_every_write("delete", json!({"onDelete": "Unlink"}), act, done).await;
+    let spec = json!({"onDelete": "Unlink", "terminationGracePeriodSeconds": 5});
+    crash_at_every_write("delete", spec, act, done).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -134,7 +140,7 @@ async fn a_watch_that_hides_its_own_pod_makes_no_second_one() {
     let witness = Witness::of(&stack).await;
     let proxy = stack.proxy().await;
     stack.start_operator_through(&proxy, &[]).await;
-    stack.paired("toko", json!({})).await;
+    stack.paired("toko", soon()).await;
     let uid = stack.pod_uid("toko").await;
     // The operator sees nothing of the pod's end, nor of the new one's birth.
     proxy.freeze_watches(true);

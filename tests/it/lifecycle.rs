@@ -249,6 +249,7 @@ async fn a_foreign_pod_of_the_name_is_neither_taken_nor_touched() {
         "metadata": {"name": "toko"},
         "spec": {
             "nodeSelector": {"test": stack.namespace()},
+            "terminationGracePeriodSeconds": 1,
             "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
             "containers": [{"name": "c", "image": "registry.example/foreign:1", "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}}}],
         },

@@ -2,7 +2,8 @@
 //!
 //! Proof is a kubelet's word that the pod has ended (then it is not asked here), a node that is gone or declared out of service,
 //! or time: a node that still looks well long after the deletion was not dead when it came, so its kubelet has heard of it. A
-//! node that comes back hears of it only then, and gives the process its grace period.
+//! node that comes back hears of it only then. Either way the kubelet gives the process the pod's own grace period, even if the
+//! pod was deleted by force.
 
 use crds::spec::OnNodeLoss;
 use k8s_openapi::jiff::SignedDuration;
@@ -11,7 +12,7 @@ use super::pod::told_since;
 use super::{After, Rules, Standing, Wait};
 use crate::observe::{Departed, Lasting, NodeSeen, Observed};
 
-/// For a kubelet that is back to find a pod that it should not have, beside the pod's grace period.
+/// For a kubelet to find a pod that it should not have, beside the pod's grace period.
 const FOUND_WITHIN: SignedDuration = SignedDuration::from_secs(10);
 
 /// What keeps a pod from being made in place of one that is gone, if anything does.
@@ -30,12 +31,17 @@ pub(super) fn lacking(seen: &Observed, rules: &Rules) -> Option<Standing> {
     }
 }
 
-/// The longer one of the two waits, if any is left.
+/// The longer one of the two waits, if any is left. Without a node grace period a departure is not waited for.
 fn wait(seen: &Observed, departed: &Departed, rules: &Rules) -> Option<Wait> {
-    let departure = after(After::Departure, departed.noticed, rules.node_grace);
-    let back = returned(seen).map(|back| after(After::Return, back, grace(seen) + FOUND_WITHIN));
-    let waits = std::iter::once(departure).chain(back);
-    waits.filter(|wait| wait.left > SignedDuration::ZERO).max_by_key(|wait| wait.left)
+    let ending = grace(seen, departed) + FOUND_WITHIN;
+    let unnoticed = (!rules.node_grace.is_zero()).then_some(rules.node_grace);
+    let departure = unnoticed.map(|grace| after(After::Departure, departed.noticed, grace + ending));
+    let back = returned(seen).map(|back| after(After::Return, back, ending));
+    departure
+        .into_iter()
+        .chain(back)
+        .filter(|wait| wait.left > SignedDuration::ZERO)
+        .max_by_key(|wait| wait.left)
 }
 
 fn after(after: After, lasting: Lasting, wait: SignedDuration) -> Wait {
@@ -48,8 +54,9 @@ fn returned(seen: &Observed) -> Option<Lasting> {
     (answering.returned || told_since(seen).is_some()).then_some(answering.lasting)
 }
 
-fn grace(seen: &Observed) -> SignedDuration {
-    SignedDuration::from_secs(seen.session.spec.termination_grace_period_seconds)
+/// The grace period of the pod that is gone; what the session asks for, if that is not known.
+fn grace(seen: &Observed, departed: &Departed) -> SignedDuration {
+    SignedDuration::from_secs(departed.grace.unwrap_or(seen.session.spec.termination_grace_period_seconds))
 }
 
 /// Whether the resource says that a node which is away does not come back: it has been so for long, by the operator's own clock.

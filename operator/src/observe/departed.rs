@@ -16,6 +16,8 @@ pub struct Lasting {
 pub struct Departed {
     /// The node that it was last known to be on.
     pub node: Option<String>,
+    /// Its own grace period in seconds, if known.
+    pub grace: Option<i64>,
     /// Since when it is known to be gone.
     pub noticed: Lasting,
 }

@@ -50,6 +50,8 @@ pub struct PodSeen {
     pub revision: Option<String>,
     /// The claim and the folder in it that it writes to.
     pub place: Option<(String, String)>,
+    /// Seconds that its containers get to end unless a deletion says otherwise.
+    pub grace: Option<i64>,
 }
 
 /// A pod that is being deleted.
@@ -140,6 +142,7 @@ impl PodSeen {
             template_hash: annotation(names::TEMPLATE_HASH),
             revision: annotation(names::REVISION),
             place: pod.spec.as_ref().and_then(place),
+            grace: pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds),
         }
     }
 

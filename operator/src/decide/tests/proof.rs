@@ -26,7 +26,8 @@ fn a_lost_node_is_waited_for_until_the_session_says_otherwise() {
 fn departed(node: NodeSeen, lasted: i64) -> Observed {
     let mut seen = seen("{}", PAIRED);
     let noticed = Lasting { since: ago(lasted), lasted: SignedDuration::from_secs(lasted) };
-    (seen.node, seen.departed) = (node, Some(Departed { node: Some("n".to_owned()), noticed }));
+    let departed = Departed { node: Some("n".to_owned()), grace: Some(30), noticed };
+    (seen.node, seen.departed) = (node, Some(departed));
     seen
 }
 
@@ -54,17 +55,34 @@ fn a_pod_gone_from_a_silent_node_is_not_replaced_without_proof() {
 #[test]
 fn a_pod_that_nobody_saw_end_is_waited_for_while_its_node_may_be_dead() {
     for node in [answering(900, false), NodeSeen::Unknown] {
-        let early = decided(&departed(node, 59));
-        let (wait, left) = (SignedDuration::from_secs(60), SignedDuration::from_secs(1));
-        let wait = Wait { after: After::Departure, since: ago(59), wait, left };
+        let early = decided(&departed(node, 99));
+        let (wait, left) = (SignedDuration::from_secs(100), SignedDuration::from_secs(1));
+        let wait = Wait { after: After::Departure, since: ago(99), wait, left };
         let vanished = Standing::Vanished { node: Some("n".to_owned()), wait };
         assert_eq!((early.pod, early.steps, early.again), (vanished, vec![], Some(Duration::from_secs(1))));
         assert_eq!(decided(&departed(node, 0)).again, Some(Duration::from_secs(15)), "its node is looked at");
-        assert_eq!(steps(&departed(node, 60)), [Step::CreatePod]);
+        assert_eq!(steps(&departed(node, 100)), [Step::CreatePod]);
     }
     for proof in [NodeSeen::Gone, NodeSeen::OutOfService] {
         assert_eq!(steps(&departed(proof, 0)), [Step::CreatePod], "{proof:?}");
     }
+}
+
+#[test]
+fn the_kubelet_gives_a_vanished_pod_its_own_grace_period() {
+    let waits = |grace, rules: &Rules| {
+        let mut seen = departed(answering(900, false), 0);
+        annotated(&mut seen, |session| session.spec.termination_grace_period_seconds = 45);
+        seen.departed = seen.departed.map(|departed| Departed { grace, ..departed });
+        let Standing::Vanished { wait, .. } = decide(&seen, Ok(&desired(&seen)), rules).pod else {
+            return None;
+        };
+        Some(wait.left.as_secs())
+    };
+    assert_eq!(waits(Some(300), &RULES), Some(60 + 300 + 10));
+    assert_eq!(waits(None, &RULES), Some(60 + 45 + 10), "what the session asks for");
+    let off = Rules { node_grace: SignedDuration::ZERO, ..RULES };
+    assert_eq!(waits(Some(300), &off), None, "switched off");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::observe::{Departed, Lasting};
 
 fn departed(lasted: i64) -> Departed {
     let noticed = Lasting { since: ago(lasted), lasted: SignedDuration::from_secs(lasted) };
-    Departed { node: Some("n".to_owned()), noticed }
+    Departed { node: Some("n".to_owned()), grace: Some(30), noticed }
 }
 
 #[test]
@@ -84,10 +84,10 @@ fn a_lost_node_is_named_with_since_when_and_what_helps() {
 fn a_pod_that_nobody_saw_end_is_told_with_how_long_it_is_waited_for() {
     let mut vanished = seen("{}", PAIRED);
     (vanished.node, vanished.departed) = (answering(900, false), Some(departed(5)));
-    let words = ["gone from the API server since 2026-06-01T11:59:55Z", "node n ", "60 s after that"];
+    let words = ["gone from the API server since 2026-06-01T11:59:55Z", "node n ", "100 s after that"];
     check(&vanished, READY, ("False", reason::POD_TERMINATING), &words);
     assert!(told(&vanished).pod.is_some(), "what is known of the last pod is kept until its end is proven");
-    vanished.departed = Some(departed(60));
+    vanished.departed = Some(departed(100));
     assert!(told(&vanished).pod.is_none());
     vanished.node = answering(5, true);
     let words = ["Node n answers again since 2026-06-01T11:59:55Z", "40 s after that"];
