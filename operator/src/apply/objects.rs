@@ -53,8 +53,9 @@ pub(super) async fn finalizers(work: Work<'_>, wanted: bool) -> Result<Option<St
     }
 }
 
-/// Writes the status on the resource as it was seen, or as `version` has it since. When somebody has changed it in between, its
-/// version is read anew, once and only by who still leads: a write that was on its way when the lead was lost changes nothing.
+/// Writes the status on the resource as it was seen, or as `version` has it since. When somebody has changed the resource in
+/// between, but not its status, it is written on what is there now, once and only by who still leads. Over another status than
+/// the one that this one follows nothing is written: another leader may have noted an account or an epoch there.
 ///
 /// # Errors
 /// It was not written.
@@ -65,11 +66,13 @@ pub async fn write_status(
 ) -> Result<(), CallError> {
     let seen = version.or(work.seen.session.metadata.resource_version.as_ref());
     match patch_status(work, seen, status).await {
-        Err(CallError::Stale(why)) if work.context.guard.holds() => match version_now(work).await? {
-            Some(now) if work.context.guard.holds() => patch_status(work, Some(&now), status).await,
-            Some(_) => Err(CallError::Stale(why)),
-            None => Ok(()),
-        },
+        Err(CallError::Stale(why)) if work.context.guard.holds() => {
+            let Some(now) = session_now(work).await? else { return Ok(()) };
+            if !says_the_same(&work.seen.session, &now) || !work.context.guard.holds() {
+                return Err(CallError::Stale(why));
+            }
+            patch_status(work, now.metadata.resource_version.as_ref(), status).await
+        }
         answer => answer,
     }
 }
@@ -111,17 +114,26 @@ fn asks_the_same(seen: &ObjectMeta, now: &ObjectMeta) -> bool {
     (seen.generation, &seen.deletion_timestamp) == (now.generation, &now.deletion_timestamp)
 }
 
-/// The version that the resource has now; none if it is gone.
-async fn version_now(work: Work<'_>) -> Result<Option<String>, CallError> {
-    Ok(now(work).await?.and_then(|meta| meta.resource_version))
+/// Whether nobody has written another status since.
+fn says_the_same(seen: &WhatsAppSession, now: &WhatsAppSession) -> bool {
+    seen.status == now.status
 }
 
 /// The resource as it is now; none if it is gone. A list of one, because that is what the operator may do anyway.
+async fn session_now(work: Work<'_>) -> Result<Option<WhatsAppSession>, CallError> {
+    let there = call(sessions(work).list(&one(work))).await?.items;
+    Ok(there.into_iter().find(|session| session.metadata.uid.as_deref() == Some(work.seen.uid())))
+}
+
+/// The resource's metadata alone.
 async fn now(work: Work<'_>) -> Result<Option<ObjectMeta>, CallError> {
-    let one = ListParams::default().fields(&format!("metadata.name={}", work.key.name));
-    let there = call(sessions(work).list_metadata(&one)).await?;
+    let there = call(sessions(work).list_metadata(&one(work))).await?;
     let mut there = there.items.into_iter().map(|session| session.metadata);
     Ok(there.find(|meta| meta.uid.as_deref() == Some(work.seen.uid())))
+}
+
+fn one(work: Work<'_>) -> ListParams {
+    ListParams::default().fields(&format!("metadata.name={}", work.key.name))
 }
 
 pub(super) async fn create_secret(work: Work<'_>) -> Result<(), CallError> {
@@ -184,6 +196,22 @@ fn applied() -> PatchParams {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixtures::{PAIRED, seen};
+
+    #[test]
+    fn a_status_is_not_written_over_another_leaders() {
+        let built_from = seen("{}", PAIRED).session;
+        let mut now = (*built_from).clone();
+        now.metadata.resource_version = Some("99".to_owned());
+        now.metadata.labels = Some([("team".to_owned(), "shop".to_owned())].into());
+        assert!(says_the_same(&built_from, &now), "the resource alone has changed");
+        let mut next = now.clone();
+        next.status.as_mut().unwrap().writer_epoch = Some(5);
+        assert!(!says_the_same(&built_from, &next), "another leader has started a writer");
+        now.status = None;
+        assert!(!says_the_same(&built_from, &now));
+        assert!(!says_the_same(&now, &built_from), "the first status was another leader's");
+    }
 
     #[test]
     fn another_generation_or_a_deletion_asks_for_something_else() {
