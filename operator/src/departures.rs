@@ -39,12 +39,12 @@ struct Departure {
 impl Departures {
     /// A pod was deleted; this is the last that was said of it.
     pub fn deleted(&self, place: Place, last: &PodSeen) {
-        self.note(place, last, last.is_known_to_have_ended() || last.node.is_none());
+        self.note(place, last, last.has_ended() || last.node.is_none());
     }
 
     /// A pod is not listed any more; this is what was known of it, and may be old.
     pub fn unlisted(&self, place: Place, known: &PodSeen) {
-        self.note(place, known, known.is_known_to_have_ended());
+        self.note(place, known, known.has_ended());
     }
 
     /// The pod that a status tells of is not there, and nothing else is known of it.
@@ -152,23 +152,11 @@ mod tests {
         assert_eq!(forced.noticed.lasted.as_secs(), 0);
         assert_eq!(deleted(|last| last.phase = Phase::Succeeded), None);
         assert_eq!(deleted(|last| last.node = None), None, "it never had a kubelet");
-        let ended = |last: &mut PodSeen, finished: i64| {
-            let exit = Exit { code: 0, reason: "Completed".to_owned(), finished: Some(ago(finished)) };
-            last.container = Container::Terminated(exit);
-            last.deleting = Some(Deleting { deadline: ago(20), grace: 0 });
-        };
-        assert_eq!(
-            may_run(|departures, mut last| {
-                ended(&mut last, 19);
-                departures.deleted(place("toko"), &last);
-            }),
-            None
-        );
-        let crashed = may_run(|departures, mut last| {
-            ended(&mut last, 21);
-            departures.deleted(place("toko"), &last);
+        let crashed = deleted(|last| {
+            last.container = Container::Terminated(Exit { code: 1, reason: "Error".to_owned() });
+            last.deleting = Some(Deleting { deadline: ago(20) });
         });
-        assert!(crashed.is_some(), "it had ended before it was deleted: it may have been started again");
+        assert!(crashed.is_some(), "it may have been started again");
     }
 
     #[test]

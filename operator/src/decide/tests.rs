@@ -130,7 +130,7 @@ fn waits_between_pods_double_up_to_five_minutes_and_start_anew_after_ten_good_on
 #[test]
 fn a_crash_loop_is_left_to_the_kubelet() {
     let mut seen = seen("{}", PAIRED);
-    let exit = Exit { code: 1, reason: "Error".to_owned(), finished: None };
+    let exit = Exit { code: 1, reason: "Error".to_owned() };
     seen.pods = vec![PodSeen {
         container: Container::Waiting { reason: "CrashLoopBackOff".to_owned(), message: String::new() },
         last_exit: Some(exit),
@@ -145,7 +145,7 @@ fn a_crash_loop_is_left_to_the_kubelet() {
 fn suspension_ends_the_pod_and_resumption_makes_one() {
     let mut seen = running(r#"{"operatingMode":"Suspended"}"#, PAIRED, SessionState::Open);
     assert_eq!(steps(&seen), deletes("p-1", Ending::Suspended));
-    seen.pods[0].deleting = Some(Deleting { deadline: ago(-30), grace: 30 });
+    seen.pods[0].deleting = Some(Deleting { deadline: ago(-30) });
     assert_eq!(decided(&seen).pod, Standing::Terminating);
     seen.pods.clear();
     assert_eq!(decided(&seen).pod, Standing::Absent(Absence::Suspended));

@@ -2,7 +2,7 @@
 
 use crds::names;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod, PodCondition, PodSpec, PodStatus};
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use k8s_openapi::jiff::Timestamp;
 
 use super::{Owner, content};
 use crate::build::pod::DATA_VOLUME;
@@ -59,8 +59,6 @@ pub struct PodSeen {
 pub struct Deleting {
     /// By when it should have ended.
     pub deadline: Timestamp,
-    /// Seconds that it was given.
-    pub grace: i64,
 }
 
 /// `status.phase`.
@@ -106,8 +104,6 @@ pub struct Exit {
     pub code: i32,
     /// `Error`, `OOMKilled`, `Completed`, …
     pub reason: String,
-    /// When, by the node's clock.
-    pub finished: Option<Timestamp>,
 }
 
 impl PodSeen {
@@ -124,10 +120,7 @@ impl PodSeen {
             uid: meta.uid.clone().unwrap_or_default(),
             version: meta.resource_version.clone().unwrap_or_default(),
             owner,
-            deleting: meta.deletion_timestamp.as_ref().map(|deadline| Deleting {
-                deadline: deadline.0,
-                grace: meta.deletion_grace_period_seconds.unwrap_or(0),
-            }),
+            deleting: meta.deletion_timestamp.as_ref().map(|deadline| Deleting { deadline: deadline.0 }),
             node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).filter(|node| !node.is_empty()),
             ip: status.pod_ip.clone().filter(|ip| !ip.is_empty()),
             phase: phase(status.phase.as_deref()),
@@ -161,18 +154,10 @@ impl PodSeen {
         matches!(self.ready, Some((true, _)))
     }
 
-    /// Whether it has ended for good, and the kubelet has said so.
+    /// Whether its kubelet has said that nothing of it runs, or will again. A container that has ended is not enough: it may be
+    /// started again. Kubelets since Kubernetes 1.27 say so of pods that are deleted, too.
     pub const fn has_ended(&self) -> bool {
         matches!(self.phase, Phase::Succeeded | Phase::Failed)
-    }
-
-    /// Whether its kubelet has said that nothing of it runs, or will again: it has ended for good, or after it was deleted (as
-    /// kubelets before Kubernetes 1.27 tell it). A container that had ended before that may have been started again.
-    pub fn is_known_to_have_ended(&self) -> bool {
-        let (Container::Terminated(exit), Some(deleting)) = (&self.container, self.deleting) else {
-            return self.has_ended();
-        };
-        self.has_ended() || exit.finished.is_some_and(|finished| finished >= deleting.asked())
     }
 
     /// Whether its container has ever run.
@@ -180,13 +165,6 @@ impl PodSeen {
         self.restarts > 0
             || self.last_exit.is_some()
             || matches!(self.container, Container::Running { .. } | Container::Terminated(_))
-    }
-}
-
-impl Deleting {
-    /// When it was asked for. A shorter grace period moves the deadline along with it.
-    fn asked(self) -> Timestamp {
-        self.deadline.checked_sub(SignedDuration::from_secs(self.grace)).unwrap_or(self.deadline)
     }
 }
 
@@ -249,9 +227,5 @@ fn last_exit(status: &PodStatus) -> Option<Exit> {
 
 fn exit(state: &ContainerState) -> Option<Exit> {
     let ended = state.terminated.as_ref()?;
-    Some(Exit {
-        code: ended.exit_code,
-        reason: ended.reason.clone().unwrap_or_default(),
-        finished: ended.finished_at.as_ref().map(|time| time.0),
-    })
+    Some(Exit { code: ended.exit_code, reason: ended.reason.clone().unwrap_or_default() })
 }

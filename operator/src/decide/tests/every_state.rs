@@ -14,7 +14,7 @@ fn pods(seen: &Observed) -> Vec<Vec<PodSeen>> {
     let another =
         |name: &str, uid: &str| PodSeen { name: name.to_owned(), uid: uid.to_owned(), ..own.clone() };
     let foreign = PodSeen { owner: None, ..another("toko", "foreign") };
-    let deleting = Some(Deleting { deadline: ago(10), grace: 30 });
+    let deleting = Some(Deleting { deadline: ago(10) });
     let waiting = Container::Waiting { reason: "ImagePullBackOff".to_owned(), message: String::new() };
     vec![
         vec![],

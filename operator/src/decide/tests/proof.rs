@@ -9,7 +9,7 @@ use crate::observe::{Departed, Lasting};
 fn a_lost_node_is_waited_for_until_the_session_says_otherwise() {
     let lost = |spec: &str, since: i64| {
         let mut seen = seen(spec, PAIRED);
-        let deleting = Some(Deleting { deadline: ago(10), grace: 30 });
+        let deleting = Some(Deleting { deadline: ago(10) });
         seen.pods = vec![PodSeen { deleting, ready: Some((false, ago(100))), ..pod(&seen) }];
         seen.node = silent(since);
         seen
@@ -123,6 +123,6 @@ fn only_a_pod_that_says_nothing_has_its_node_looked_at() {
     silent.heard = Some(Answer::Silent("x".to_owned()));
     assert_eq!(node_to_look_at(&silent), Some("n"));
     silent.heard = Some(said(&silent, SessionState::Open));
-    silent.pods[0].deleting = Some(Deleting { deadline: ago(1), grace: 30 });
+    silent.pods[0].deleting = Some(Deleting { deadline: ago(1) });
     assert_eq!(node_to_look_at(&silent), Some("n"));
 }

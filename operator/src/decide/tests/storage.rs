@@ -33,7 +33,7 @@ fn a_reset_goes_step_by_step() {
     let mut seen = running(spec, PAIRED, SessionState::Open);
     seen.node = answering(900, false);
     assert_eq!(steps(&seen), deletes("p-1", Ending::VolumeReset));
-    seen.pods[0].deleting = Some(Deleting { deadline: ago(-30), grace: 30 });
+    seen.pods[0].deleting = Some(Deleting { deadline: ago(-30) });
     assert_eq!(steps(&seen), [], "not before the pod is gone");
     (seen.pods, seen.heard) = (Vec::new(), None);
     assert_eq!(steps(&seen), [Step::DeleteClaim { uid: "c-1".to_owned() }]);

@@ -38,16 +38,12 @@ fn each_trouble_of_the_pod_has_its_reason() {
     unready(
         |pod| {
             pod.container = waiting("CrashLoopBackOff", "");
-            pod.last_exit = Some(Exit { code: 75, reason: "Error".to_owned(), finished: None });
+            pod.last_exit = Some(Exit { code: 75, reason: "Error".to_owned() });
         },
         reason::CRASH_LOOP,
         &["exit code 75", "another process", "kubectl logs toko --previous"],
     );
-    unready(
-        |pod| pod.deleting = Some(Deleting { deadline: ago(-9), grace: 30 }),
-        reason::POD_TERMINATING,
-        &[],
-    );
+    unready(|pod| pod.deleting = Some(Deleting { deadline: ago(-9) }), reason::POD_TERMINATING, &[]);
     unready(
         |pod| {
             pod.phase = Phase::Failed;
@@ -64,7 +60,7 @@ fn each_trouble_of_the_pod_has_its_reason() {
 
 #[test]
 fn a_lost_node_is_named_with_since_when_and_what_helps() {
-    let mut lost = with_pod(|pod| pod.deleting = Some(Deleting { deadline: ago(9), grace: 30 }));
+    let mut lost = with_pod(|pod| pod.deleting = Some(Deleting { deadline: ago(9) }));
     lost.node = silent(600);
     check(
         &lost,
