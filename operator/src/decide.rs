@@ -86,7 +86,7 @@ pub enum Step {
         /// Why.
         why: Ending,
     },
-    /// Forget a pod whose node is lost.
+    /// Forget a pod whose node is lost: it has ended, or the node is given up.
     ForceDeletePod {
         /// Its UID.
         uid: String,

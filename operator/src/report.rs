@@ -101,7 +101,7 @@ const fn words(step: &Step) -> Option<(&'static str, &'static str)> {
         },
         Step::ForceDeletePod { .. } => (
             "PodForgotten",
-            "The pod was deleted without waiting for its lost node, as spec.onNodeLoss says.",
+            "The pod was deleted without waiting for its lost node: it had ended, or spec.onNodeLoss says so.",
         ),
         Step::PushConfig => ("ConfigPushed", "The session has its configuration."),
         Step::AskPairingCode => ("PairingCodeAsked", "A pairing code was asked for: the gateway shows it."),

@@ -9,7 +9,7 @@ use session_api::SessionState;
 use super::recovery::{self, later};
 use super::{Decision, Drift, Ending, Rules, Step, Storage, proof, until};
 use crate::build::Desired;
-use crate::observe::{NodeSeen, Observed, Turn};
+use crate::observe::{NodeSeen, Observed, PodSeen, Turn};
 
 /// How it stands with the pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,7 +107,7 @@ pub(super) fn judge(seen: &Observed, valid: bool, storage: &Storage, rules: &Rul
     };
     let looked_at = super::node_to_look_at(seen).is_some();
     match (&pod.node, seen.node) {
-        (Some(node), state) if looked_at && state.is_lost() => {
+        (Some(node), state) if looked_at && state.is_lost() && !pod.has_ended() => {
             Standing::NodeLost { node: node.clone(), since: lost_since(state), gone: false }
         }
         _ if pod.deleting.is_some() => Standing::Terminating,
@@ -160,20 +160,31 @@ pub(super) fn step(seen: &Observed, so_far: &Decision, rules: &Rules) -> Option<
         Standing::NodeLost { gone: false, .. } => {
             let pod = seen.own_pod()?;
             if proof::is_given_up(seen, rules) {
-                return Some(Step::ForceDeletePod { uid: pod.uid.clone(), version: pod.version.clone() });
+                return Some(forget(pod));
             }
             let wanted = pod.deleting.is_none().then(|| present(seen, so_far)).flatten();
             wanted.filter(|why| *why != Ending::Outdated).and_then(|why| end(seen, why))
         }
+        Standing::Terminating => left_behind(seen).map(forget),
         Standing::Ended => end(seen, Ending::Ended),
         Standing::Present => present(seen, so_far).and_then(|why| end(seen, why)),
         Standing::NameConflict { .. }
         | Standing::Multiple(_)
         | Standing::Absent(_)
-        | Standing::Terminating
         | Standing::Vanished { .. }
         | Standing::NodeLost { .. } => None,
     }
+}
+
+fn forget(pod: &PodSeen) -> Step {
+    Step::ForceDeletePod { uid: pod.uid.clone(), version: pod.version.clone() }
+}
+
+/// A pod that has ended, as its kubelet has said, but whose object goes on ending: its node was lost before the kubelet took it
+/// away.
+fn left_behind(seen: &Observed) -> Option<&PodSeen> {
+    let overdue = super::node_to_look_at(seen).is_some();
+    seen.own_pod().filter(|pod| pod.has_ended() && overdue && seen.node.is_lost())
 }
 
 fn end(seen: &Observed, why: Ending) -> Option<Step> {

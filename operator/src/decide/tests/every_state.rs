@@ -174,7 +174,8 @@ fn nothing_is_deleted_but_the_one_own_pod_and_a_volume_to_be_reset() {
                 }
                 Step::ForceDeletePod { uid, .. } => {
                     assert_eq!((uid.as_str(), seen.pods.len()), ("p-1", 1), "{seen:#?}");
-                    assert_eq!(seen.session.spec.on_node_loss, OnNodeLoss::Recreate);
+                    let given_up = seen.session.spec.on_node_loss == OnNodeLoss::Recreate;
+                    assert!(given_up || seen.pods[0].has_ended(), "{seen:#?}");
                     assert!(seen.node.is_lost(), "{seen:#?}");
                 }
                 Step::DeleteClaim { uid } => {

@@ -23,6 +23,26 @@ fn a_lost_node_is_waited_for_until_the_session_says_otherwise() {
     assert_eq!(steps(&lost(recreate, 300)), forgotten);
 }
 
+#[test]
+fn a_pod_that_ended_before_its_node_was_lost_is_forgotten_when_it_is_overdue() {
+    let ended = |phase, node, overdue: i64| {
+        let mut seen = seen("{}", PAIRED);
+        let deleting = Some(Deleting { deadline: ago(overdue) });
+        seen.pods = vec![PodSeen { phase, deleting, ready: Some((false, ago(100))), ..pod(&seen) }];
+        steps(&Observed { node, ..seen })
+    };
+    let forgotten = vec![Step::ForceDeletePod { uid: "p-1".to_owned(), version: "1".to_owned() }];
+    for lost in [silent(5), NodeSeen::Gone, NodeSeen::OutOfService] {
+        assert_eq!(ended(Phase::Succeeded, lost, 0), forgotten, "{lost:?}");
+        assert_eq!(ended(Phase::Failed, lost, 0), forgotten, "{lost:?}");
+        assert_eq!(ended(Phase::Running, lost, 0), [], "nobody saw it end");
+        assert_eq!(ended(Phase::Succeeded, lost, -1), [], "its kubelet has time yet");
+    }
+    for there in [answering(900, false), NodeSeen::Unknown] {
+        assert_eq!(ended(Phase::Succeeded, there, 0), [], "{there:?}");
+    }
+}
+
 fn departed(node: NodeSeen, lasted: i64) -> Observed {
     let mut seen = seen("{}", PAIRED);
     let noticed = Lasting { since: ago(lasted), lasted: SignedDuration::from_secs(lasted) };
