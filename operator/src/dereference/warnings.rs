@@ -2,7 +2,7 @@
 //!
 //! Comes in: what is seen of a session. Goes out: warnings about what has been missing for a minute. Events are not in the API
 //! server's watch cache, and each list reads all of a namespace: one at a time is asked for, and no session's more than once a
-//! minute. In between, what was heard last holds.
+//! minute, whether an answer comes or not. In between, what was heard last holds.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -59,6 +59,16 @@ impl Warnings {
         heard.get(key).map_or_else(Default::default, |(at, all)| (all.clone(), at.elapsed() < HOLDS))
     }
 
+    /// An answer came, or none: then what was heard last holds for as long as an answer would.
+    fn answered(&self, key: &SessionKey, answer: Result<Vec<Warning>, CallError>) -> Vec<Warning> {
+        let warnings = answer.unwrap_or_else(|error| {
+            debug!(session = %key, "warnings cannot be listed: {error}");
+            self.known(key).0
+        });
+        self.hear(key, &warnings);
+        warnings
+    }
+
     fn hear(&self, key: &SessionKey, warnings: &[Warning]) {
         self.heard().insert(key.clone(), (Instant::now(), warnings.to_vec()));
     }
@@ -76,16 +86,7 @@ pub(super) async fn about(context: &Context, key: &SessionKey, seen: &Observed) 
     };
     let (known, holds) = context.warnings.known(key);
     let Some(_turn) = context.warnings.turn.try_acquire().ok().filter(|_| !holds) else { return known };
-    match ask(context, &key.namespace, kind, &name).await {
-        Ok(warnings) => {
-            context.warnings.hear(key, &warnings);
-            warnings
-        }
-        Err(error) => {
-            debug!(session = %key, "warnings cannot be listed: {error}");
-            known
-        }
-    }
+    context.warnings.answered(key, ask(context, &key.namespace, kind, &name).await)
 }
 
 /// What does not come up for so long that the cluster is asked about it: a pod on its node, or a claim.
@@ -130,6 +131,18 @@ mod tests {
         assert_eq!(made(60, ClaimPhase::Pending, None), claim);
         assert_eq!(made(60, ClaimPhase::Bound, Some("n")), Some("Pod/toko".to_owned()));
         assert_eq!(made(60, ClaimPhase::Bound, None), None, "the scheduler says why");
+    }
+
+    #[test]
+    fn a_failure_is_not_asked_about_again_at_once() {
+        let (warnings, key) =
+            (Warnings::default(), SessionKey { namespace: "a".to_owned(), name: "x".to_owned() });
+        let failed = || Err(CallError::Stale("x".to_owned()));
+        assert_eq!((warnings.answered(&key, failed()), warnings.known(&key)), (vec![], (vec![], true)));
+        let heard = vec![Warning { reason: "FailedMount".to_owned(), message: "no".to_owned() }];
+        assert_eq!(warnings.answered(&key, Ok(heard.clone())), heard);
+        assert_eq!(warnings.answered(&key, failed()), heard, "what was heard last");
+        assert_eq!(warnings.known(&key), (heard, true));
     }
 
     #[test]
