@@ -121,6 +121,8 @@ async fn each_session_gets_one_pod_and_a_restarted_operator_touches_none() {
         (there == MANY).then_some(())
     })
     .await;
+    // As many pods as before work also before the first one is made or gone.
+    eventually("the new sessions' pods", || async { (witness.pods() >= MANY + half).then_some(()) }).await;
     fleet.work(MANY).await;
     assert_eq!(writes.count("create", "pods"), half);
     assert_eq!(witness.pods(), MANY + half);

@@ -85,7 +85,7 @@ async fn a_wait_ends_with_the_gateway() {
     let waiting = tokio::time::timeout(GRACE, rig.get("/api/sessions/toko/qr?wait=60"));
     // The wait has begun when it is polled for the second time.
     let (answer, ()) = tokio::join!(waiting, async { rig.closing.begin() });
-    answer.unwrap().error(404, "no_qr");
+    answer.unwrap().error(503, "stopping");
 }
 
 async fn broken() -> &'static str {
