@@ -3,14 +3,15 @@
 use std::time::Instant;
 
 use crds::conditions::reason;
+use crds::names;
 use crds::spec::RetentionPolicy;
-use crds::{WhatsAppSession, names};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Api;
-use kube::api::{ListParams, Patch};
+use kube::api::Patch;
 use serde_json::{Value, json};
 
+use super::objects::now;
 use super::{Work, gone, merged, only, posted, wrote};
 use crate::build;
 use crate::call::{CallError, call};
@@ -85,22 +86,19 @@ pub(super) async fn delete(work: Work<'_>, uid: &str) -> Result<(), CallError> {
 }
 
 /// A volume cannot be brought back: what is asked for is read anew before one is thrown away, as the watch of the sessions may
-/// be late. A list of one, because that is what the operator may do anyway.
+/// be late.
 async fn still_wanted(work: Work<'_>) -> Result<(), CallError> {
-    let api: Api<WhatsAppSession> = Api::namespaced(work.context.world.client.clone(), &work.key.namespace);
-    let one = ListParams::default().fields(&format!("metadata.name={}", work.key.name));
-    let there = call(api.list_metadata(&one)).await?;
-    let metas: Vec<&ObjectMeta> = there.items.iter().map(|session| &session.metadata).collect();
-    if is_as_seen(&work.seen.session.metadata, &metas) {
+    let there = now(work).await?;
+    if is_as_seen(&work.seen.session.metadata, there.as_slice()) {
         return Ok(());
     }
     Err(CallError::Stale("the resource is not the one that asked for an empty volume".to_owned()))
 }
 
 /// Whether the one that is there is the one that was seen, unchanged.
-fn is_as_seen(seen: &ObjectMeta, there: &[&ObjectMeta]) -> bool {
+fn is_as_seen(seen: &ObjectMeta, there: &[ObjectMeta]) -> bool {
     let same = |meta: &ObjectMeta| meta.uid == seen.uid && meta.resource_version == seen.resource_version;
-    seen.resource_version.is_some() && there.iter().any(|meta| same(meta))
+    seen.resource_version.is_some() && there.iter().any(same)
 }
 
 #[cfg(test)]
@@ -125,10 +123,10 @@ mod tests {
             ..ObjectMeta::default()
         };
         let seen = meta("u-1", Some("7"));
-        assert!(is_as_seen(&seen, &[&meta("u-1", Some("7"))]));
-        assert!(!is_as_seen(&seen, &[&meta("u-1", Some("8"))]));
-        assert!(!is_as_seen(&seen, &[&meta("u-2", Some("7"))]));
+        assert!(is_as_seen(&seen, &[meta("u-1", Some("7"))]));
+        assert!(!is_as_seen(&seen, &[meta("u-1", Some("8"))]));
+        assert!(!is_as_seen(&seen, &[meta("u-2", Some("7"))]));
         assert!(!is_as_seen(&seen, &[]));
-        assert!(!is_as_seen(&meta("u-1", None), &[&meta("u-1", None)]));
+        assert!(!is_as_seen(&meta("u-1", None), &[meta("u-1", None)]));
     }
 }

@@ -126,7 +126,7 @@ async fn session_now(work: Work<'_>) -> Result<Option<WhatsAppSession>, CallErro
 }
 
 /// The resource's metadata alone.
-async fn now(work: Work<'_>) -> Result<Option<ObjectMeta>, CallError> {
+pub(super) async fn now(work: Work<'_>) -> Result<Option<ObjectMeta>, CallError> {
     let there = call(sessions(work).list_metadata(&one(work))).await?;
     let mut there = there.items.into_iter().map(|session| session.metadata);
     Ok(there.find(|meta| meta.uid.as_deref() == Some(work.seen.uid())))
