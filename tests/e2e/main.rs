@@ -2,6 +2,7 @@
 //!
 //! Comes in: `KUBECONFIG`, kubectl and helm on the `PATH`, a node that has our images (`make e2e`; `.github/workflows/e2e.yml` for kind,
 //! with its node's container in `WAREST_E2E_NODE_CONTAINER`). Goes out: a line per step, and at the end `N passed, N failed`.
+//! With the arguments `memory [SESSIONS]` it is a part of `make bench` instead: the chart with so many sessions, and what each takes.
 //! It must not reach into the programs: what it knows comes from kubectl, the gateway's Service, the phones and the kubelet.
 #![expect(
     clippy::unwrap_used,
@@ -15,6 +16,7 @@ mod disturbed;
 mod installed;
 mod kubernetes;
 mod linked;
+mod memory;
 mod pairings;
 mod uninstalled;
 mod upgraded;
@@ -50,7 +52,7 @@ const STEPS: [(&str, Step); 14] = [
     ("the node is drained in time, and uncordoned", |world| disturbed::node_drained(world).boxed_local()),
     ("helm upgrade brings another image", |world| upgraded::image(world).boxed_local()),
     ("a suspended session ends and comes back", |world| upgraded::suspended(world).boxed_local()),
-    ("memory of a session's pod", |world| upgraded::memory(world).boxed_local()),
+    ("memory of a session's pod", |world| memory::one(world).boxed_local()),
     ("helm uninstall keeps what the docs say, and the session goes on", |world| {
         uninstalled::kept(world).boxed_local()
     }),
@@ -60,14 +62,32 @@ const STEPS: [(&str, Step); 14] = [
     }),
 ];
 
+/// Sessions of `memory` when no number is given.
+const SESSIONS: usize = 10;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let mut world = World::new();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.first().map(String::as_str) {
+        None => scenario(&mut world).await,
+        Some("memory") => {
+            let sessions = arguments.get(1).map(|count| count.parse().expect("a number of sessions"));
+            installed::simulator(&mut world).await;
+            installed::chart(&mut world).await;
+            memory::many(&mut world, sessions.unwrap_or(SESSIONS)).await;
+            ExitCode::SUCCESS
+        }
+        Some(other) => panic!("there is no {other}: `memory [SESSIONS]`, or nothing for the scenario"),
+    }
+}
+
+async fn scenario(world: &mut World) -> ExitCode {
     let mut passed = 0;
     for (name, step) in STEPS {
         let begun = Instant::now();
         // What a step leaves half done is looked at by nobody but the report.
-        let ended = AssertUnwindSafe(step(&mut world)).catch_unwind().await;
+        let ended = AssertUnwindSafe(step(world)).catch_unwind().await;
         let verdict = if ended.is_ok() { "ok" } else { "FAILED" };
         println!("e2e: {verdict:6} {:5.1} s  {name}", begun.elapsed().as_secs_f32());
         if ended.is_err() {

@@ -1,18 +1,10 @@
-//! Steps: another image by `helm upgrade`, suspension, and what a session's pod costs.
-
-use std::cell::RefCell;
+//! Steps: another image by `helm upgrade`, and suspension.
 
 use serde_json::Value;
-use system_tests::wait::within;
 
 use crate::installed::simulated;
-use crate::kubernetes::{LIMIT, NAMESPACE};
+use crate::kubernetes::NAMESPACE;
 use crate::world::{SESSION, World};
-
-/// Most memory of a session's pod, the pause container included, bytes.
-const GOAL: f64 = 24.0 * MIB;
-
-const MIB: f64 = 1024.0 * 1024.0;
 
 /// Another tag is another image to everybody but the runtime.
 pub(crate) async fn image(world: &mut World) {
@@ -53,24 +45,4 @@ pub(crate) async fn suspended(world: &mut World) {
     world.replaced(&uid).await;
     world.resumed().await;
     world.opened_once_more().await;
-}
-
-/// The kubelet's own figure, of the pod's cgroup: the session program and the pause container.
-pub(crate) async fn memory(world: &mut World) {
-    let pod = world.kubernetes.get(&format!("pod/{SESSION}")).await;
-    let (uid, node) = (world.pod_uid().await, pod["spec"]["nodeName"].as_str().expect("a node"));
-    let (kubernetes, first) = (&world.kubernetes, RefCell::new(None));
-    let bytes = within(LIMIT, "a later figure of the kubelet's than the first", || async {
-        let path = format!("get --raw /api/v1/nodes/{node}/proxy/stats/summary");
-        let stats: Value = serde_json::from_str(&kubernetes.kubectl(&path).await).expect("JSON");
-        let pods = stats["pods"].as_array()?;
-        let memory = &pods.iter().find(|pod| pod["podRef"]["uid"] == uid.as_str())?["memory"];
-        // The first may be from a time when the session was not there yet.
-        let earliest = first.borrow_mut().get_or_insert_with(|| memory["time"].clone()).clone();
-        memory["workingSetBytes"].as_f64().filter(|bytes| *bytes > 0.0 && memory["time"] != earliest)
-    })
-    .await;
-    let (mib, goal) = (bytes / MIB, GOAL / MIB);
-    println!("e2e: a session's pod has a working set of {mib:.1} MiB (goal: at most {goal} MiB)");
-    assert!(bytes <= GOAL, "{mib:.1} MiB");
 }
