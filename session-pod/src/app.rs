@@ -10,7 +10,7 @@ use session_api::ConfigPush;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-use crate::config::begin::{Begin, Kept, begin};
+use crate::config::begin::{Begin, begin};
 use crate::config::{self, Config, TokenSource, check_token};
 use crate::http::{App, Bounds, Token, router, serve};
 use crate::metrics::Metrics;
@@ -144,7 +144,8 @@ fn open(config: &Config, mut given: Option<ConfigPush>) -> Opened {
         match Store::open(&config.data_dir, config.min_writer_epoch, Limits::default()) {
             Err(error) => (None, 0, broken(error, Link::Unpaired)),
             Ok((store, mut opened)) => {
-                given = configuration(&store, given, std::mem::take(&mut opened.config));
+                let kept = std::mem::take(&mut opened.config);
+                given = configuration(&store, begin(given, kept, config.min_writer_epoch));
                 let writer_epoch = opened.writer_epoch;
                 let state = match Credentials::look(&config.data_dir) {
                     Ok(credentials) => State::boot(found(opened, credentials), now_ms()),
@@ -168,8 +169,8 @@ fn open(config: &Config, mut given: Option<ConfigPush>) -> Opened {
 
 /// The configuration to begin with. A file that is newer than what the store knows goes into the store, so that it is known for
 /// old once it is.
-fn configuration(store: &Store, given: Option<ConfigPush>, kept: Kept) -> Option<ConfigPush> {
-    match begin(given, kept) {
+fn configuration(store: &Store, begin: Begin) -> Option<ConfigPush> {
+    match begin {
         Begin::Kept(kept) => kept,
         Begin::Given(given) => {
             if let Err(error) = store.write(&[Write::Config(given.clone())], now_ms()) {

@@ -55,6 +55,16 @@ impl Pod {
         (answer.status().as_u16(), answer.json().await.unwrap())
     }
 
+    async fn put_config(&self, push: &Value) -> Value {
+        let request = client().put(format!("http://{}/v1/config", self.address)).bearer_auth(TOKEN);
+        request.json(push).send().await.unwrap().json().await.unwrap()
+    }
+
+    /// Hash of the configuration in force.
+    async fn config(&self) -> Value {
+        self.get("/v1/status").await.1["configHash"].take()
+    }
+
     async fn kill(mut self) {
         self.process.kill().await.unwrap();
     }
@@ -104,14 +114,13 @@ async fn the_file_is_in_force_from_the_start_unless_a_push_was_newer() {
     std::fs::write(&file, r#"{"hash":"from-file","policy":{"paceMs":5}}"#).unwrap();
     let given = [("WAREST_CONFIG_FILE", file.to_str().unwrap())];
     let pod = Pod::start(folder.path(), &given).await;
-    assert_eq!(pod.get("/v1/status").await.1["configHash"], "from-file");
+    assert_eq!(pod.config().await, "from-file");
     let push = json!({"hash": "pushed", "policy": {}, "webhooks": [{"url": "https://x/y", "secret": "k"}]});
-    let request = client().put(format!("http://{}/v1/config", pod.address)).bearer_auth(TOKEN).json(&push);
-    let status: Value = request.send().await.unwrap().json().await.unwrap();
+    let status = pod.put_config(&push).await;
     assert_eq!(status["configHash"], "pushed", "a push wins while the process lives: {status}");
     pod.kill().await;
     let pod = Pod::start(folder.path(), &[]).await;
-    assert_eq!(pod.get("/v1/status").await.1["configHash"], "pushed", "without a file it is kept");
+    assert_eq!(pod.config().await, "pushed", "without a file it is kept");
     pod.kill().await;
     for (text, in_force) in [
         (r#"{"hash":"from-file","policy":{"paceMs":5}}"#, "pushed"),
@@ -120,7 +129,7 @@ async fn the_file_is_in_force_from_the_start_unless_a_push_was_newer() {
     ] {
         std::fs::write(&file, text).unwrap();
         let pod = Pod::start(folder.path(), &given).await;
-        assert_eq!(pod.get("/v1/status").await.1["configHash"], in_force, "with the file {text}");
+        assert_eq!(pod.config().await, in_force, "with the file {text}");
         pod.kill().await;
     }
     for entry in std::fs::read_dir(folder.path().join("data")).unwrap() {
@@ -128,6 +137,25 @@ async fn the_file_is_in_force_from_the_start_unless_a_push_was_newer() {
         let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
         assert_eq!(mode, 0o600, "{:?} holds secrets", entry.file_name());
     }
+}
+
+#[tokio::test]
+async fn in_a_new_pod_the_file_wins_over_what_was_pushed_to_another() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("config.json");
+    std::fs::write(&file, r#"{"hash":"first","policy":{}}"#).unwrap();
+    let given = ("WAREST_CONFIG_FILE", file.to_str().unwrap());
+    let pod = Pod::start(folder.path(), &[given]).await;
+    pod.put_config(&json!({"hash": "second", "policy": {}})).await;
+    pod.kill().await;
+    // One process is known of: this is another pod, and the file says "first" again.
+    let new_pod = [given, ("WAREST_MIN_WRITER_EPOCH", "1")];
+    let pod = Pod::start(folder.path(), &new_pod).await;
+    assert_eq!(pod.config().await, "first");
+    pod.put_config(&json!({"hash": "second", "policy": {}})).await;
+    pod.kill().await;
+    let pod = Pod::start(folder.path(), &new_pod).await;
+    assert_eq!(pod.config().await, "second", "a restart in the same pod, whose file lags behind");
 }
 
 #[tokio::test]

@@ -13,7 +13,8 @@ use system_tests::cluster::overlaps;
 use system_tests::stack::{Stack, condition};
 use system_tests::wait::eventually;
 
-async fn secret(stack: &Stack, name: &str, key: &str, value: &str) {
+/// Makes a Secret with one value, or gives it another one.
+pub async fn secret(stack: &Stack, name: &str, key: &str, value: &str) {
     let secret: Secret = serde_json::from_value(json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {key: value},
     }))

@@ -8,6 +8,7 @@ use system_tests::pod::Pod;
 use system_tests::rig::{Phone, Rig};
 use system_tests::wait::eventually;
 
+mod reverted;
 mod servers;
 
 use servers::{Kind, Proxy};

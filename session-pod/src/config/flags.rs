@@ -64,10 +64,12 @@ pub(super) struct Flags {
     #[arg(long, env = "WAREST_MIN_FREE_BYTES", default_value_t = 64 * 1024 * 1024)]
     pub min_free_bytes: u64,
     /// JSON file with the configuration to start with, as `PUT /v1/config` takes it. What is pushed later wins, and still does
-    /// after a restart: a file whose hash was in force before is old.
+    /// after a restart: a file whose hash was in force before is old. It is newer than what was pushed to processes that
+    /// `--min-writer-epoch` counts.
     #[arg(long, env = "WAREST_CONFIG_FILE")]
     pub config_file: Option<PathBuf>,
-    /// Processes that are known to have opened the store before. A store that knows of fewer is another one: it is not touched.
+    /// Processes that are known to have opened the store before the configuration file was put in place. A store that knows of
+    /// fewer is another one: it is not touched.
     #[arg(long, env = "WAREST_MIN_WRITER_EPOCH", default_value_t = 0)]
     pub min_writer_epoch: u64,
 }

@@ -64,7 +64,7 @@ pub(super) fn count_process(
 }
 
 fn epoch(tx: &Connection) -> rusqlite::Result<u64> {
-    Ok(get(tx, "writer_epoch")?.and_then(|text| text.parse().ok()).unwrap_or(0))
+    Ok(number(tx, "writer_epoch")?.unwrap_or(0))
 }
 
 fn count(tx: &Connection, before: u64) -> rusqlite::Result<Opened> {
@@ -74,7 +74,12 @@ fn count(tx: &Connection, before: u64) -> rusqlite::Result<Opened> {
         writer_epoch,
         fresh: before == 0,
         link: json(tx, "link")?.unwrap_or_default(),
-        config: Kept { last: json(tx, "config")?, former: former(tx)? },
+        config: Kept {
+            last: json(tx, "config")?,
+            // Stores of earlier versions do not say.
+            taken_in: number(tx, "config_taken_in")?.unwrap_or(before),
+            former: former(tx)?,
+        },
         queued: outbox::queued(tx)?,
     })
 }
@@ -88,6 +93,7 @@ pub(super) fn set_config(tx: &Connection, push: &ConfigPush) -> rusqlite::Result
     let hashes = before.into_iter().map(|before| before.hash).chain(former(tx)?);
     let hashes: Vec<String> = hashes.filter(|hash| *hash != push.hash).take(MAX_FORMER).collect();
     set(tx, "former_configs", &to_json(&hashes)?)?;
+    set(tx, "config_taken_in", &epoch(tx)?.to_string())?;
     set(tx, "config", &to_json(push)?)
 }
 
@@ -106,6 +112,10 @@ pub(super) fn set(tx: &Connection, key: &str, value: &str) -> rusqlite::Result<(
 
 fn get(tx: &Connection, key: &str) -> rusqlite::Result<Option<String>> {
     tx.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0)).optional()
+}
+
+fn number(tx: &Connection, key: &str) -> rusqlite::Result<Option<u64>> {
+    Ok(get(tx, key)?.and_then(|text| text.parse().ok()))
 }
 
 fn json<T: for<'de> Deserialize<'de>>(tx: &Connection, key: &str) -> rusqlite::Result<Option<T>> {

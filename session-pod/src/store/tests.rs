@@ -106,7 +106,7 @@ fn what_was_committed_is_there_for_the_next_process() {
     let waiting: Vec<(&str, u32)> = opened.queued.iter().map(|q| (q.id.as_str(), q.attempts)).collect();
     assert_eq!(waiting, [("B", 3), ("C", 0), ("D", 0)]);
     assert_eq!(opened.link, Link::Paired { me });
-    assert_eq!(opened.config, Kept { last: Some(push), former: Vec::new() });
+    assert_eq!(opened.config, Kept { last: Some(push), taken_in: 1, former: Vec::new() });
 }
 
 #[test]
@@ -117,10 +117,9 @@ fn a_configuration_of_the_first_version_is_read() {
     store.transaction("write", |tx| meta::set(tx, "config", former)).unwrap();
     drop(store);
     let policy = SessionPolicy { pace_ms: Some(5), ..SessionPolicy::default() };
-    assert_eq!(
-        open(directory.path()).1.config.last,
-        Some(ConfigPush { hash: "h".into(), policy, ..ConfigPush::default() })
-    );
+    let last = Some(ConfigPush { hash: "h".into(), policy, ..ConfigPush::default() });
+    let kept = open(directory.path()).1.config;
+    assert_eq!(kept, Kept { last, taken_in: 1, former: Vec::new() }, "at the latest by the process before");
 }
 
 #[test]
@@ -291,10 +290,11 @@ fn configurations_that_were_in_force_are_known_again() {
     store.write(&[config("a"), config("b"), config("b"), config("a"), config("c")], NOW).unwrap();
     drop(store);
     let (store, opened) = open(directory.path());
-    assert_eq!(opened.config, Kept { last: Some(push("c")), former: vec!["a".into(), "b".into()] });
+    let former = vec!["a".into(), "b".into()];
+    assert_eq!(opened.config, Kept { last: Some(push("c")), taken_in: 1, former });
     let many: Vec<Write> = (0..200).map(|n| config(&n.to_string())).collect();
     store.write(&many, NOW).unwrap();
     drop(store);
-    let former = open(directory.path()).1.config.former;
-    assert_eq!((former.len(), former[0].as_str()), (64, "198"));
+    let Kept { taken_in, former, .. } = open(directory.path()).1.config;
+    assert_eq!((taken_in, former.len(), former[0].as_str()), (2, 64, "198"));
 }
