@@ -95,6 +95,8 @@ async fn connection(stream: TcpStream, router: Router, head: Duration, mut stopp
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let mut connection = pin!(connection);
     let ended = tokio::select! {
+        // A request that has come already is one under way.
+        biased;
         ended = connection.as_mut() => ended,
         () = told(&mut stopped) => {
             connection.as_mut().graceful_shutdown();
