@@ -8,6 +8,8 @@ mod engine;
 mod events;
 mod http_client;
 mod json;
+#[cfg(test)]
+pub(crate) mod nowhere;
 mod proxy;
 mod tls;
 mod transport;

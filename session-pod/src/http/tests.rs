@@ -3,7 +3,6 @@
 mod events;
 mod messages;
 
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
@@ -18,7 +17,7 @@ use super::*;
 use crate::session::state::{Found, State as SessionState};
 use crate::session::{Identity, Runner, Setup, now_ms};
 use crate::store::{Inbound, Limits, Link, Write};
-use crate::whatsapp::{EngineConfig, client_config};
+use crate::whatsapp::nowhere::nowhere;
 
 const TOKEN: &str = "0123456789abcdef";
 const TO: &str = "628123456789";
@@ -52,17 +51,7 @@ impl Rig {
         let found = Found { link, credentials, fresh: false, queued: opened.queued };
         let state = SessionState::boot(found, now_ms());
         let identity = Identity { session_id: "alice".into(), session_uid: "uid-1".into(), writer_epoch: 1 };
-        let engine = EngineConfig {
-            data_dir: directory.path().to_owned(),
-            url: "ws://127.0.0.1:9/ws/chat".parse().unwrap(),
-            tls: client_config(None).unwrap(),
-            proxy: None,
-            no_proxy: String::new(),
-            device_name: "test".into(),
-            client_version: Some((2, 3000, 1)),
-            auto_reply: Arc::new(AtomicBool::new(false)),
-            metrics: Arc::clone(&metrics),
-        };
+        let engine = nowhere(directory.path(), &metrics);
         let setup = Setup {
             identity,
             store: Some(Arc::clone(&store)),

@@ -1,7 +1,5 @@
 //! The task's own doing, with a real store that is made to fail from outside.
 
-use std::sync::atomic::AtomicBool;
-
 use rusqlite::Connection;
 use session_api::Account;
 use tempfile::TempDir;
@@ -9,7 +7,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::session::state::{Effect, Signal, Transmission};
 use crate::store::{FILE, Limits, Link, Queued, Write};
-use crate::whatsapp::client_config;
+use crate::whatsapp::nowhere::nowhere;
 
 struct Rig {
     runner: Runner,
@@ -24,17 +22,7 @@ impl Rig {
         let accept = |id: &&str| Write::Accept(draft(id));
         store.write(&ids.iter().map(accept).collect::<Vec<_>>(), now_ms()).unwrap();
         let metrics = Arc::new(Metrics::new());
-        let engine = EngineConfig {
-            data_dir: directory.path().to_owned(),
-            url: "ws://127.0.0.1:9/ws/chat".parse().unwrap(),
-            tls: client_config(None).unwrap(),
-            proxy: None,
-            no_proxy: String::new(),
-            device_name: "test".into(),
-            client_version: Some((2, 3000, 1)),
-            auto_reply: Arc::new(AtomicBool::new(false)),
-            metrics: Arc::clone(&metrics),
-        };
+        let engine = nowhere(directory.path(), &metrics);
         let setup = Setup {
             identity: Identity { session_id: "a".into(), session_uid: "u".into(), writer_epoch: 1 },
             store: Some(Arc::new(store)),
