@@ -1,71 +1,74 @@
-//! Steps: a simulated WhatsApp, the chart with its defaults, `helm test`.
+//! Steps: the README's quick start, typed as it stands, and `helm test`.
 
 use k8s_openapi::api::core::v1::Pod;
-use kube::Api;
 use kube::runtime::watcher;
+use kube::{Api, Client};
+use serde_json::Value;
 use system_tests::cluster::clients::client_from;
+use system_tests::readme::shell_blocks;
 use system_tests::witness::Witness;
 
-use crate::kubernetes::{NAMESPACE, ROOT};
+use crate::kubernetes::NAMESPACE;
 use crate::pairings::Pairings;
 use crate::world::World;
 use crate::writers::Writers;
 
-/// Version of the workspace, the chart and the images.
-const VERSION: &str = env!("CARGO_PKG_VERSION");
-
 /// Label of the sessions' pods.
 const SESSIONS: &str = "app.kubernetes.io/name=whatsapp-session";
 
-/// What differs from the chart's defaults: no real WhatsApp, and so the session program that trusts the simulated one.
-pub(crate) fn simulated(tag: &str) -> String {
-    format!(
-        "--set session.image.tag={VERSION}-{tag} --set session.whatsappUrl=ws://simulator.simulator.svc.cluster.local:4002/ws/chat"
-    )
+/// The README's quick start, in its order.
+#[derive(Debug)]
+struct QuickStart {
+    /// The chart, with its defaults.
+    install: String,
+    /// What is left out by who speaks to WhatsApp itself.
+    simulator: String,
+    session: String,
+    /// All that is typed until the session is linked: in one terminal, because lines use what those before them left there.
+    link: String,
 }
 
-pub(crate) async fn simulator(world: &mut World) {
-    let manifest = include_str!("simulator.yaml").replace("$VERSION", VERSION);
-    world.kubernetes.shell("kubectl apply -f -", &manifest).await.ok();
-    let available = "kubectl -n simulator rollout status deployment/simulator --timeout=180s";
-    world.kubernetes.shell(available, "").await.ok();
-    world.call_phones().await;
+fn quick_start() -> QuickStart {
+    let [install, simulator, session, gateway, scan, ready] = shell_blocks("### Quick start");
+    QuickStart { install, simulator, session, link: [gateway, scan, ready].concat() }
 }
 
-/// The first shell block of the README's section, `helm install` with [`simulated`] behind it.
-fn quick_start() -> String {
-    let readme = std::fs::read_to_string(format!("{ROOT}/README.md")).expect("the README");
-    let section = readme.split("## In a cluster").nth(1).expect("the README's section");
-    let block =
-        section.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a shell block");
-    let lines = block.lines().map(|line| {
-        let typed = if line.starts_with("helm install ") {
-            format!("{line} {}", simulated("simulator"))
-        } else {
-            line.to_owned()
-        };
-        typed + "\n"
-    });
-    let script: String = lines.collect();
-    assert!(script.contains("helm install ") && script.contains("apply -f examples/session.yaml"), "{block}");
-    script
+fn client() -> Client {
+    client_from(std::env::var_os("KUBECONFIG").expect("KUBECONFIG").as_ref())
 }
 
 pub(crate) async fn chart(world: &mut World) {
-    let namespace = format!(
-        "kubectl create namespace {NAMESPACE} && kubectl label namespace {NAMESPACE} pod-security.kubernetes.io/enforce=restricted"
-    );
-    world.kubernetes.shell(&namespace, "").await.ok();
-    let kubeconfig = std::env::var_os("KUBECONFIG").expect("KUBECONFIG");
-    let client = client_from(kubeconfig.as_ref());
-    let pods: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
+    let pods: Api<Pod> = Api::namespaced(client(), NAMESPACE);
     world.pods = Some(Witness::over(pods, watcher::Config::default().labels(SESSIONS)).await);
     if world.kubernetes.sees_processes() {
         world.writers = Some(Writers::watch());
     }
-    let typed = world.kubernetes.shell(&quick_start(), "").await.ok();
+    world.kubernetes.type_in(&quick_start().install).await;
+}
+
+pub(crate) async fn simulator(world: &mut World) {
+    world.kubernetes.type_in(&quick_start().simulator).await;
+    world.call_phones().await;
+}
+
+pub(crate) async fn session(world: &mut World) {
+    let typed = world.kubernetes.type_in(&quick_start().session).await;
     assert!(typed.contains("whatsappsession.warest.io/toko created"), "{typed}");
-    world.pairings = Some(Pairings::watch(client).await);
+    world.pairings = Some(Pairings::watch(client()).await);
+}
+
+pub(crate) async fn linked(world: &mut World) {
+    let typed = world.kubernetes.type_in(&quick_start().link).await;
+    assert!(typed.contains("whatsappsession.warest.io/toko condition met"), "{typed}");
+    let scanned = typed.lines().find_map(scanned).unwrap_or_else(|| panic!("no phone scanned: {typed}"));
+    world.linked(&scanned);
+    world.opened_once_more().await;
+}
+
+/// What a phone says that has scanned. A line may begin with what a program in the background printed.
+fn scanned(line: &str) -> Option<Value> {
+    let said: Value = serde_json::from_str(&line[line.find('{')?..=line.rfind('}')?]).ok()?;
+    said["deviceId"].is_u64().then_some(said)
 }
 
 pub(crate) async fn tested(world: &mut World) {

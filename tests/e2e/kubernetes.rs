@@ -59,6 +59,11 @@ impl Kubernetes {
         serde_json::from_str(&text).ok()
     }
 
+    /// Types lines into one terminal, which is closed after the last one: what they began in the background ends.
+    pub(crate) async fn type_in(&self, lines: &str) -> String {
+        self.shell(&format!("trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n{lines}"), "").await.ok()
+    }
+
     /// Runs a script as a person would, in the folder of the sources.
     pub(crate) async fn shell(&self, script: &str, input: &str) -> Output {
         let mut child = Command::new("bash")

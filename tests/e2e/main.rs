@@ -35,16 +35,16 @@ use world::World;
 type Step = for<'a> fn(&'a mut World) -> LocalBoxFuture<'a, ()>;
 
 /// Each stands on those before it.
-const STEPS: [(&str, Step); 14] = [
-    ("the simulator runs as a pod behind a Service", |world| installed::simulator(world).boxed_local()),
-    ("the README's lines install the chart and make a session", |world| {
-        installed::chart(world).boxed_local()
-    }),
+const STEPS: [(&str, Step); 16] = [
+    ("the README's lines install the chart with its defaults", |world| installed::chart(world).boxed_local()),
+    ("the README's lines run a simulated WhatsApp", |world| installed::simulator(world).boxed_local()),
     ("helm test", |world| installed::tested(world).boxed_local()),
-    ("a QR code by Socket.IO through the gateway's Service is scanned", |world| {
+    ("the README's lines make a session", |world| installed::session(world).boxed_local()),
+    ("the README's lines link it by the gateway's QR code", |world| installed::linked(world).boxed_local()),
+    ("a text and its answer", |world| linked::talks(world).boxed_local()),
+    ("a session made by REST is linked by a QR code over Socket.IO, and deleted", |world| {
         linked::scanned(world).boxed_local()
     }),
-    ("a text and its answer", |world| linked::talks(world).boxed_local()),
     ("a deleted pod comes back without a QR code", |world| disturbed::pod_deleted(world).boxed_local()),
     ("a killed container comes back without a QR code", |world| {
         disturbed::container_killed(world).boxed_local()
@@ -73,8 +73,8 @@ async fn main() -> ExitCode {
         None => scenario(&mut world).await,
         Some("memory") => {
             let sessions = arguments.get(1).map(|count| count.parse().expect("a number of sessions"));
-            installed::simulator(&mut world).await;
             installed::chart(&mut world).await;
+            installed::simulator(&mut world).await;
             memory::many(&mut world, sessions.unwrap_or(SESSIONS)).await;
             ExitCode::SUCCESS
         }

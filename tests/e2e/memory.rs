@@ -48,7 +48,6 @@ pub(crate) async fn one(world: &mut World) {
 
 /// The bench: so many sessions, each linked and with a text sent and one received.
 pub(crate) async fn many(world: &mut World, sessions: usize) {
-    world.kubernetes.kubectl(&format!("delete was {SESSION}")).await;
     let (rest, _) = world.gateway().await;
     let (world, rest) = (&*world, &rest);
     let linked = (1..=sessions).map(|number| linked(world, rest, format!("{SESSION}-{number}")));

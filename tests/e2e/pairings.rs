@@ -13,6 +13,7 @@ use system_tests::wait::eventually;
 use tokio::task::JoinHandle;
 
 use crate::kubernetes::NAMESPACE;
+use crate::world::SESSION;
 
 /// Reason of a session that waits for a phone.
 const AWAITING: &str = "AwaitingPairing";
@@ -31,7 +32,8 @@ impl Pairings {
         let reasons = Arc::new(Mutex::new(Vec::new()));
         let notes = Arc::clone(&reasons);
         let task = tokio::spawn(async move {
-            let watch = watcher(sessions, watcher::Config::default()).default_backoff().applied_objects();
+            let one = watcher::Config::default().fields(&format!("metadata.name={SESSION}"));
+            let watch = watcher(sessions, one).default_backoff().applied_objects();
             let mut watch = pin!(watch);
             while let Ok(Some(session)) = watch.try_next().await {
                 let mut notes = notes.lock().unwrap();

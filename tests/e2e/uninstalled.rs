@@ -4,8 +4,8 @@ use reqwest::Method;
 use serde_json::Value;
 use system_tests::wait::within;
 
-use crate::installed::simulated;
 use crate::kubernetes::{LIMIT, NAMESPACE};
+use crate::upgraded::NEXT;
 use crate::world::{SESSION, World};
 
 /// What the chart's notes promise to leave.
@@ -47,10 +47,7 @@ pub(crate) async fn kept(world: &mut World) {
 
 pub(crate) async fn taken_up(world: &mut World) {
     let before = world.pod_uid().await;
-    let install = format!(
-        "helm install warest charts/warest --namespace {NAMESPACE} {} --wait --timeout 3m",
-        simulated("simulator-next")
-    );
+    let install = format!("helm -n {NAMESPACE} install warest charts/warest {NEXT} --wait --timeout 3m");
     world.kubernetes.shell(&install, "").await.ok();
     world.ready().await;
     world.resumed().await;
@@ -58,10 +55,9 @@ pub(crate) async fn taken_up(world: &mut World) {
 }
 
 pub(crate) async fn judged(world: &mut World) {
-    // Made by: the resource, a deleted pod, a drained node, another image, a resumption.
-    let lives = 5;
-    let (starts, pods) = (world.opened, world.pods.as_ref().expect("a witness"));
-    assert_eq!(pods.pods(), lives, "pods of the session");
+    // Made by: the resource, a deleted pod, a drained node, another image, a resumption; and the one life of the session made by REST.
+    let (lives, starts) = (5 + 1, world.opened + 1);
+    assert_eq!(world.pods.as_ref().expect("a witness").pods(), lives, "pods of the sessions");
     world.pairings.as_ref().expect("a witness").only_once();
     if let Some(writers) = world.writers.take() {
         // One more start than pods: the killed container.

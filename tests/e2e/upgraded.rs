@@ -2,9 +2,15 @@
 
 use serde_json::Value;
 
-use crate::installed::simulated;
 use crate::kubernetes::NAMESPACE;
 use crate::world::{SESSION, World};
+
+/// The README's values for the simulated WhatsApp, and another image of the session program.
+pub(crate) const NEXT: &str = concat!(
+    "-f examples/simulator-values.yaml --set session.image.tag=",
+    env!("CARGO_PKG_VERSION"),
+    "-simulator-next"
+);
 
 /// Another tag is another image to everybody but the runtime.
 pub(crate) async fn image(world: &mut World) {
@@ -14,7 +20,7 @@ pub(crate) async fn image(world: &mut World) {
     let name = |image: &str| format!("docker.io/{}", image.trim_start_matches("docker.io/"));
     let next = format!("{image}-next");
     world.kubernetes.ctr(&format!("images tag --force {} {}", name(image), name(&next))).await;
-    let upgrade = format!("helm -n {NAMESPACE} upgrade warest charts/warest {}", simulated("simulator-next"));
+    let upgrade = format!("helm -n {NAMESPACE} upgrade warest charts/warest {NEXT}");
     world.kubernetes.shell(&upgrade, "").await.ok();
     world.replaced(&uid).await;
     let after = world.kubernetes.get(&format!("pod/{SESSION}")).await;

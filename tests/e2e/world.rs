@@ -25,7 +25,7 @@ pub(crate) struct World {
     rig: Option<Rig>,
     phone: Option<Phone>,
     friend: Option<Phone>,
-    pub(crate) device: Option<u64>,
+    device: Option<u64>,
     texts: u32,
     /// How often the session's volume was opened so far, as the scenario has it.
     pub(crate) opened: i64,
@@ -50,17 +50,24 @@ impl World {
         }
     }
 
-    /// Finds the simulator's Service, anew after its pod or the network may have changed, and has two phones.
+    /// Finds the simulator's Service and the phones, anew after its pod or the network may have changed.
     pub(crate) async fn call_phones(&mut self) {
         let address = self.kubernetes.service("simulator", "simulator", 4001).await;
         answers(&format!("http://{address}/phones")).await;
         self.rig = Some(Rig::at(&format!("http://{address}"), "ws://simulator.simulator:4002/ws/chat"));
         let rig = self.rig();
-        let (phone, friend) = match (&self.phone, &self.friend) {
-            (Some(phone), Some(friend)) => (rig.known(&phone.number), rig.known(&friend.number)),
-            _ => (rig.phone().await, rig.phone().await),
+        let phone = self.phone.as_ref().map(|phone| rig.known(&phone.number));
+        let friend = match &self.friend {
+            Some(friend) => rig.known(&friend.number),
+            None => rig.phone().await,
         };
-        (self.phone, self.friend) = (Some(phone), Some(friend));
+        (self.phone, self.friend) = (phone, Some(friend));
+    }
+
+    /// The session's phone is the one that says this of its scan.
+    pub(crate) fn linked(&mut self, scanned: &Value) {
+        self.phone = Some(self.rig().known(scanned["number"].as_str().expect("a number")));
+        self.device = scanned["deviceId"].as_u64();
     }
 
     pub(crate) fn rig(&self) -> &Rig {
@@ -69,7 +76,7 @@ impl World {
 
     /// The session's phone.
     pub(crate) fn phone(&self) -> &Phone {
-        self.phone.as_ref().expect("the simulator runs")
+        self.phone.as_ref().expect("the session is linked")
     }
 
     /// Somebody else's.
@@ -88,11 +95,11 @@ impl World {
         (Rest::at(&address, &key), key)
     }
 
-    /// A Socket.IO client in the session's room.
-    pub(crate) async fn socket(&mut self) -> SocketIo {
+    /// A Socket.IO client in a session's room.
+    pub(crate) async fn socket(&mut self, session: &str) -> SocketIo {
         let (gateway, key) = self.gateway().await;
         let mut socket = SocketIo::connected(&gateway, &key).await;
-        let joined = socket.join(&json!(SESSION)).await;
+        let joined = socket.join(&json!(session)).await;
         assert_eq!(joined["ok"], true, "{joined}");
         socket
     }

@@ -1,23 +1,21 @@
-//! The README's section "In a cluster", typed as it stands: the chart's defaults, real operator and gateway as pods.
+//! The README's section "A cluster on this machine", typed as it stands: the chart's defaults, real operator and gateway as pods.
 
 use std::process::Stdio;
 
 use system_tests::cluster::{Cluster, ClusterConfig, ProcessNode, ProcessNodeConfig};
 use system_tests::process::program;
+use system_tests::readme::shell_blocks;
 use system_tests::rig::Rig;
 use system_tests::wait::eventually;
 use tokio::process::Command;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
-/// The shell blocks of the section, as one script.
+/// What the README says of `make cluster`: its quick start without the simulated WhatsApp, and by the pod's own address.
 fn script() -> String {
-    let readme = std::fs::read_to_string(format!("{ROOT}/README.md")).unwrap();
-    let section = readme.split("## In a cluster").nth(1).expect("the section").split("\n## ").next().unwrap();
-    let blocks: Vec<&str> =
-        section.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap()).collect();
-    assert_eq!(blocks.len(), 2, "{section}");
-    blocks.concat()
+    let [install, _, session, _, _, ready] = shell_blocks("### Quick start");
+    let [link] = shell_blocks("### A cluster on this machine");
+    [install, session, link, ready].concat()
 }
 
 /// Runs a script with the cluster's tools as a person would, and gives what it printed.
@@ -52,9 +50,6 @@ async fn the_readmes_lines_work_as_written() {
         .env("HOST", "$(POD_IP)")
         .env("WAREST_WHATSAPP_URL", &rig.ws_url());
     let node = ProcessNode::start(&cluster, "node", config).await;
-    cluster.kubectl(&["create", "namespace", "warest"]).await.ok();
-    let restricted = ["label", "namespace", "warest", "pod-security.kubernetes.io/enforce=restricted"];
-    cluster.kubectl(&restricted).await.ok();
 
     let typed = script().replace("http://localhost:4001", &rig.control_url());
     let printed = type_in(&cluster, &typed).await;

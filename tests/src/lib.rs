@@ -19,6 +19,7 @@ pub mod http;
 pub mod memory;
 pub mod pod;
 pub mod process;
+pub mod readme;
 pub mod rig;
 pub mod stack;
 pub mod wait;
