@@ -1,12 +1,17 @@
-//! The parts of a `WhatsAppSession`'s spec, each with the rules that the API server holds it to.
-#![expect(unreachable_pub, reason = "KubeSchema repeats each struct inside a function")]
+//! The parts of a `WhatsAppSession`'s spec, each with the rules that the API server holds it to: here what concerns the session
+//! itself, below its volume and its pod.
 #![expect(clippy::doc_markdown, reason = "kubectl explain shows these words as they are")]
 
-use std::collections::BTreeMap;
-
-use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+mod pod;
+mod storage;
+
+pub use pod::{
+    Amounts, ImagePullPolicy, PodMetadata, Resources, Scheduling, TaintEffect, Toleration, TolerationOperator,
+};
+pub use storage::{AccessMode, ExistingClaim, Storage};
 
 /// How a phone is linked for the first time.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -89,78 +94,6 @@ pub struct Proxy {
     pub secret_ref: SecretKey,
 }
 
-/// The session's volume.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(
-    validation = Rule::new("quantity(self.size).compareTo(quantity(oldSelf.size)) >= 0")
-        .message("a volume cannot shrink: size may only grow"),
-    validation = Rule::new("has(self.storageClassName) == has(oldSelf.storageClassName) && (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)")
-        .message("storageClassName cannot be changed: the volume with the credentials is made once"),
-    validation = Rule::new("self.accessMode == oldSelf.accessMode")
-        .message("accessMode cannot be changed: the volume with the credentials is made once"),
-    validation = Rule::new("has(self.existingClaim) == has(oldSelf.existingClaim) && (!has(self.existingClaim) || self.existingClaim == oldSelf.existingClaim)")
-        .message("existingClaim cannot be changed: another volume is another session"),
-    validation = Rule::new("!has(self.existingClaim) || !has(self.storageClassName)")
-        .message("existingClaim and storageClassName exclude each other: the claim has its class already"),
-)]
-pub struct Storage {
-    /// The volume's size. It may grow where the storage class allows that; it cannot shrink.
-    #[serde(default = "default_size")]
-    #[schemars(regex(pattern = r"^[1-9][0-9]*(Ki|Mi|Gi|Ti|k|M|G|T)?$"), length(max = 20))]
-    pub size: String,
-    /// The storage class. Unset: the cluster's default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
-    pub storage_class_name: Option<String>,
-    /// ReadWriteOncePod: the cluster itself keeps a second pod away from the credentials. ReadWriteOnce: for drivers that cannot do that.
-    #[serde(default)]
-    pub access_mode: AccessMode,
-    /// Use this claim instead of making one. The operator never deletes it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub existing_claim: Option<ExistingClaim>,
-}
-
-fn default_size() -> String {
-    "1Gi".to_owned()
-}
-
-impl Default for Storage {
-    fn default() -> Self {
-        Self {
-            size: default_size(),
-            storage_class_name: None,
-            access_mode: AccessMode::default(),
-            existing_claim: None,
-        }
-    }
-}
-
-/// How many pods may mount a volume.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum AccessMode {
-    /// One pod.
-    #[default]
-    ReadWriteOncePod,
-    /// All pods of one node: the operator alone keeps a second one away.
-    ReadWriteOnce,
-}
-
-/// A claim that somebody else made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!has(self.subPath) || (!self.subPath.startsWith('/') && !self.subPath.split('/').exists(part, part == '..'))")
-    .message("subPath is a folder inside the volume: it neither begins with / nor contains .."))]
-pub struct ExistingClaim {
-    /// The claim's name.
-    #[schemars(length(min = 1, max = 253))]
-    pub name: String,
-    /// The folder in it that is this session's. No two sessions may use the same one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
-    pub sub_path: Option<String>,
-}
-
 /// What happens to a volume when its session is deleted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum RetentionPolicy {
@@ -199,123 +132,4 @@ pub enum UpdateStrategy {
     Recreate,
     /// When somebody deletes the pod.
     OnDelete,
-}
-
-/// When an image is pulled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum ImagePullPolicy {
-    /// At every start.
-    Always,
-    /// When the node does not have it.
-    IfNotPresent,
-    /// Never.
-    Never,
-}
-
-/// CPU and memory of the session's container.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Resources {
-    /// What is set aside for it.
-    #[serde(default)]
-    pub requests: Amounts,
-    /// What it may use at most. Unset: the operator's default.
-    #[serde(default)]
-    pub limits: Amounts,
-}
-
-/// An amount of CPU and of memory.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Amounts {
-    /// CPU, such as 10m. Unset: the operator's default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = r"^[0-9]+(\.[0-9]+)?m?$"), length(max = 20))]
-    pub cpu: Option<String>,
-    /// Memory, such as 32Mi. Unset: the operator's default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = r"^[1-9][0-9]*(Ki|Mi|Gi|k|M|G)?$"), length(max = 20))]
-    pub memory: Option<String>,
-}
-
-/// Which nodes a pod may run on.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Scheduling {
-    /// Labels that a node must have.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 32))]
-    pub node_selector: BTreeMap<String, String>,
-    /// Taints of nodes that are tolerated.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32))]
-    pub tolerations: Vec<Toleration>,
-    /// The pod's priority class.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
-    pub priority_class_name: Option<String>,
-    /// The pod's runtime class.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
-    pub runtime_class_name: Option<String>,
-}
-
-/// A taint that is tolerated, as in a pod.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Toleration {
-    /// The taint's key. Unset with operator Exists: every taint.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 316))]
-    pub key: Option<String>,
-    /// Equal (the default) or Exists.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub operator: Option<TolerationOperator>,
-    /// The taint's value, with Equal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 63))]
-    pub value: Option<String>,
-    /// NoSchedule, PreferNoSchedule or NoExecute. Unset: all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub effect: Option<TaintEffect>,
-    /// How long a NoExecute taint is tolerated.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub toleration_seconds: Option<i64>,
-}
-
-/// How a taint is compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum TolerationOperator {
-    /// Key and value.
-    Equal,
-    /// The key alone.
-    Exists,
-}
-
-/// What a taint does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum TaintEffect {
-    /// No new pod.
-    NoSchedule,
-    /// No new pod if it can be helped.
-    PreferNoSchedule,
-    /// No pod.
-    NoExecute,
-}
-
-/// Labels and annotations for the pod.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[x_kube(
-    validation = Rule::new("!has(self.labels) || !self.labels.exists(key, key.startsWith('warest.io/') || key.startsWith('app.kubernetes.io/'))")
-        .message("labels beginning with warest.io/ or app.kubernetes.io/ are the operator's own"),
-    validation = Rule::new("!has(self.annotations) || !self.annotations.exists(key, key.startsWith('warest.io/') && key != 'warest.io/restartedAt')")
-        .message("annotations beginning with warest.io/ are the operator's own, but for warest.io/restartedAt"),
-)]
-pub struct PodMetadata {
-    /// Labels.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 32))]
-    pub labels: BTreeMap<String, String>,
-    /// Annotations. Another value of warest.io/restartedAt restarts the pod.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 32))]
-    pub annotations: BTreeMap<String, String>,
 }
