@@ -10,6 +10,7 @@ use k8s_openapi::jiff::SignedDuration;
 
 use crate::build::Settings;
 use crate::decide::Rules;
+use crate::deferral::Deferrals;
 use crate::dereference::Warnings;
 use crate::errands::Errands;
 use crate::events::Events;
@@ -62,6 +63,8 @@ pub struct Context {
 /// What is remembered between two looks; all of it may be forgotten.
 #[derive(Debug, Default)]
 pub struct Memory {
+    /// Statuses that are written a little later.
+    pub deferrals: Deferrals,
     uids: Mutex<HashMap<SessionKey, String>>,
     looked_at: Mutex<HashSet<SessionKey>>,
     failures: Mutex<HashMap<SessionKey, u32>>,
@@ -108,6 +111,7 @@ impl Memory {
     /// The session is gone. Goes out: its UID.
     pub fn forget(&self, key: &SessionKey) -> Option<String> {
         self.succeeded(key);
+        self.deferrals.forget(key);
         self.codes.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         self.looked_at.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         self.deleted.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
@@ -153,12 +157,13 @@ impl Memory {
     }
 
     /// How much is remembered of each kind. Nothing of it may grow with what is gone.
-    pub fn sizes(&self) -> [(&'static str, usize); 4] {
+    pub fn sizes(&self) -> [(&'static str, usize); 5] {
         [
             ("uids", size(&self.uids)),
             ("failures", size(&self.failures)),
             ("calls", size(&self.calls)),
             ("codes", size(&self.codes)),
+            ("deferrals", self.deferrals.len()),
         ]
     }
 

@@ -17,13 +17,14 @@ use crate::apply::{ApplyError, Work, apply, write_status};
 use crate::call::CallError;
 use crate::context::Context;
 use crate::decide::{Decision, Step, decide};
+use crate::deferral::When;
 use crate::dereference::{DereferenceError, dereference};
 use crate::health::Health;
 use crate::observe::{Endpoint, Observed, PodSeen, SessionKey};
-use crate::status::{Facts, tell};
+use crate::status::{Facts, Outcome, tell};
 use crate::validate::validate;
 use crate::world::{Guarded, key, reference};
-use crate::{build, report, status};
+use crate::{build, report};
 
 /// The longest that one look may take.
 const LOOK_WITHIN: Duration = Duration::from_mins(2);
@@ -157,24 +158,33 @@ async fn look(key: &SessionKey, session: &Guarded, context: &Context) -> Result<
         outcome: &outcome,
         key: &context.key,
     };
-    write(work, &facts).await?;
+    let later = write(work, &facts, applied.is_err()).await?;
     applied?;
-    Ok(again(context, key, &decision, &outcome))
+    let again = again(context, key, &decision, &outcome);
+    Ok(Action::requeue(later.map_or(again, |later| later.min(again))))
 }
 
-/// Writes the status if it says anything new.
-async fn write(work: Work<'_>, facts: &Facts<'_>) -> Result<(), ReconcileError> {
-    let let_go = facts.outcome.done.contains(&Step::RemoveFinalizer) && work.seen.deleted().is_some();
-    let status = tell(facts);
-    if let_go || !status::differs(work.seen.status(), &status) {
-        return Ok(());
+/// Writes the status if it says anything new. Goes out: when it is to be looked at again for that, if it is written later.
+async fn write(work: Work<'_>, facts: &Facts<'_>, failed: bool) -> Result<Option<Duration>, ReconcileError> {
+    let (context, seen) = (work.context, work.seen);
+    if facts.outcome.done.contains(&Step::RemoveFinalizer) && seen.deleted().is_some() {
+        return Ok(None);
     }
-    if !work.context.guard.holds() {
+    let status = tell(facts);
+    let pressing = failed || facts.outcome.problem.is_some() || !seen.warnings.is_empty();
+    let (whose, change) = ((work.key, seen.uid()), (seen.status(), &status));
+    match context.memory.deferrals.when(whose, change, pressing, Instant::now()) {
+        When::Never => return Ok(None),
+        When::In(wait) => return Ok(Some(wait)),
+        When::Now => {}
+    }
+    if !context.guard.holds() {
         return Err(ApplyError::NotLeading.into());
     }
     write_status(work, facts.outcome.version.as_ref(), &status).await.map_err(ReconcileError::Status)?;
-    report::change(work.context, work.seen, &status);
-    Ok(())
+    context.memory.deferrals.forget(work.key);
+    report::change(context, seen, &status);
+    Ok(None)
 }
 
 /// How the session's pod is reached, once it has an address and runs.
@@ -202,7 +212,7 @@ fn listen(context: &Context, key: &SessionKey, seen: &Observed, endpoint: Option
 }
 
 /// When to look again if nothing happens.
-fn again(context: &Context, key: &SessionKey, decision: &Decision, outcome: &status::Outcome) -> Action {
+fn again(context: &Context, key: &SessionKey, decision: &Decision, outcome: &Outcome) -> Duration {
     let resync = jitter(context.resync, key);
     let mut again = decision.again.unwrap_or(resync).min(resync);
     let refused = outcome.problem.as_ref();
@@ -218,7 +228,7 @@ fn again(context: &Context, key: &SessionKey, decision: &Decision, outcome: &sta
     } else {
         context.memory.succeeded(key);
     }
-    Action::requeue(again)
+    again
 }
 
 /// The same time for the same session, between 0.8 and 1.2 of it, so that they do not all come at once.

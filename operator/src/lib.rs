@@ -14,6 +14,7 @@ pub mod config;
 pub mod context;
 pub mod controller;
 pub mod decide;
+pub mod deferral;
 pub mod departures;
 pub mod dereference;
 pub mod errands;

@@ -8,28 +8,21 @@ use tracing::info;
 
 use crate::context::Context;
 use crate::decide::{Ending, Step};
+use crate::deferral::passes;
 use crate::events::Told;
 use crate::observe::Observed;
 use crate::status::Outcome;
 
-/// Reasons of Ready that pass by themselves in the course of things: no warning.
-const PASSING: [&str; 10] = [
-    reason::AS_EXPECTED,
-    reason::STARTING,
-    reason::RECONNECTING,
-    reason::POD_MISSING,
-    reason::POD_TERMINATING,
-    reason::CONTAINER_NOT_READY,
-    reason::STORAGE_PENDING,
-    reason::UNKNOWN,
-    reason::SUSPENDING,
-    reason::DELETING,
-];
-
-/// Tells what was done.
+/// Tells what was done. A claim that is made with its pod is told of in one Event.
 pub fn steps(context: &Context, seen: &Observed, outcome: &Outcome) {
+    let both = [Step::CreateClaim, Step::CreatePod].iter().all(|step| outcome.done.contains(step));
     for step in &outcome.done {
-        let Some((reason, words)) = words(step) else { continue };
+        let (reason, words) = match (step, words(step)) {
+            (Step::CreateClaim, _) if both => continue,
+            (Step::CreatePod, _) if both => ("PodCreated", "The pod and the claim for its volume were made."),
+            (_, Some(words)) => words,
+            (_, None) => continue,
+        };
         info!(namespace = seen.session.metadata.namespace, session = seen.name(), reason, "{words}");
         let told = Told { warning: false, reason: reason.to_owned(), words: words.to_owned() };
         context.events.tell(told, about(&seen.session.metadata));
@@ -55,10 +48,9 @@ pub fn change(context: &Context, seen: &Observed, status: &WhatsAppSessionStatus
         now.message
     );
     let known = [reason::SUSPENDED, reason::AWAITING_PAIRING, reason::PAUSED, reason::ROLLOUT_PENDING];
-    let warning = now.status != "True"
-        && !PASSING.contains(&now.reason.as_str())
-        && !known.contains(&now.reason.as_str());
-    if warning || now.status == "True" || known.contains(&now.reason.as_str()) {
+    let on_its_way = passes(&now.reason) || [reason::SUSPENDING, reason::DELETING].contains(&&*now.reason);
+    let warning = now.status != "True" && !on_its_way && !known.contains(&&*now.reason);
+    if warning || now.status == "True" || known.contains(&&*now.reason) {
         let reason = if now.reason == reason::AS_EXPECTED { "Ready".to_owned() } else { now.reason };
         context.events.tell(Told { warning, reason, words: now.message }, about(&seen.session.metadata));
     }

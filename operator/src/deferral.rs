@@ -1,0 +1,147 @@
+//! When a changed status is written: at once, or a little later if it only tells of something that passes by itself.
+//!
+//! Comes in: the status that was written last and the one that holds now. Goes out: whether to write it now, later, or not at
+//! all. A session that starts is in half a dozen states within a second or two, and each write is work for the API server and
+//! for all who watch. What somebody waits for, and what a later operator goes by, is never put off. All of what is remembered
+//! here may be forgotten: every look compares anew.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crds::conditions::{self, reason};
+use crds::status::{PodStatus, WhatsAppSessionStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+use crate::observe::SessionKey;
+use crate::status::differs;
+
+/// How long a status that differs in passing only is not written.
+const WAIT: Duration = Duration::from_secs(2);
+
+/// Reasons that pass by themselves in the course of things.
+const PASSING: [&str; 9] = [
+    reason::AS_EXPECTED,
+    reason::RUNNING,
+    reason::STARTING,
+    reason::RECONNECTING,
+    reason::POD_MISSING,
+    reason::POD_TERMINATING,
+    reason::CONTAINER_NOT_READY,
+    reason::STORAGE_PENDING,
+    reason::UNKNOWN,
+];
+
+/// When a status is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// It says nothing new.
+    Never,
+    /// At once.
+    Now,
+    /// When it still holds after so long.
+    In(Duration),
+}
+
+/// Since when the statuses that were written say something else than what holds: by session, of this UID.
+#[derive(Debug, Default)]
+pub struct Deferrals(Mutex<HashMap<SessionKey, (String, Instant)>>);
+
+impl Deferrals {
+    /// When the status of the session of this UID is written. `pressing`: it is not to be put off, whatever it says.
+    pub fn when(
+        &self,
+        (key, uid): (&SessionKey, &str),
+        (before, status): (Option<&WhatsAppSessionStatus>, &WhatsAppSessionStatus),
+        pressing: bool,
+        now: Instant,
+    ) -> When {
+        if !differs(before, status) {
+            self.forget(key);
+            return When::Never;
+        }
+        if pressing || !may_wait(before, status) {
+            return When::Now;
+        }
+        let left = WAIT.saturating_sub(now.saturating_duration_since(self.since(key, uid, now)));
+        if left.is_zero() { When::Now } else { When::In(left) }
+    }
+
+    /// It was written, or the session is gone.
+    pub fn forget(&self, key: &SessionKey) {
+        self.all().remove(key);
+    }
+
+    /// How many statuses wait.
+    pub fn len(&self) -> usize {
+        self.all().len()
+    }
+
+    /// Whether none does.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn since(&self, key: &SessionKey, uid: &str, now: Instant) -> Instant {
+        let mut all = self.all();
+        let (whose, since) = all.entry(key.clone()).or_insert_with(|| (uid.to_owned(), now));
+        if whose != uid {
+            (*whose, *since) = (uid.to_owned(), now);
+        }
+        *since
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<SessionKey, (String, Instant)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a reason passes by itself in the course of things.
+pub fn passes(reason: &str) -> bool {
+    PASSING.contains(&reason)
+}
+
+/// Whether this status may follow the one before it a little later: the session was not Ready and is not, for passing reasons
+/// alone; the spec is the same; and nothing has changed that is read from here again.
+fn may_wait(before: Option<&WhatsAppSessionStatus>, now: &WhatsAppSessionStatus) -> bool {
+    let nothing = WhatsAppSessionStatus::default();
+    let before = before.unwrap_or(&nothing);
+    let is_ready = |status| find(status, conditions::READY).is_some_and(|ready| ready.status == "True");
+    let same_spec = before.observed_generation.is_none_or(|seen| now.observed_generation == Some(seen));
+    let passing = now.conditions.iter().all(|condition| {
+        let was = find(before, &condition.type_);
+        let same =
+            was.is_some_and(|was| (&was.status, &was.reason) == (&condition.status, &condition.reason));
+        same || (passes(&condition.reason) && was.is_none_or(|was| passes(&was.reason)))
+    });
+    same_spec && passing && !is_ready(before) && !is_ready(now) && !teaches(before, now)
+}
+
+/// Whether there is something new to be remembered: what the next decision, or another operator, would lack.
+fn teaches(before: &WhatsAppSessionStatus, now: &WhatsAppSessionStatus) -> bool {
+    let opened = |status: &WhatsAppSessionStatus| (status.account.clone(), status.writer_epoch);
+    // The volume matters once somebody was linked on it.
+    let volume = |status: &WhatsAppSessionStatus| {
+        let storage = status.storage.clone().filter(|_| opened(status) != (None, None));
+        storage.map(|storage| (storage.claim_name, storage.claim_uid, storage.reset_token))
+    };
+    let outdated = |status: &WhatsAppSessionStatus| status.pod.as_ref().is_some_and(|pod| pod.outdated);
+    opened(before) != opened(now)
+        || volume(before) != volume(now)
+        || before.recovery != now.recovery
+        || outdated(before) != outdated(now)
+        || place(now).is_some_and(|there| place(before) != Some(there))
+}
+
+/// Which process may run, and where: none without a node. That an older one is still told of does no harm.
+fn place(status: &WhatsAppSessionStatus) -> Option<(&str, &str)> {
+    let PodStatus { uid, node, .. } = status.pod.as_ref()?;
+    Some((uid, node.as_deref()?))
+}
+
+fn find<'s>(status: &'s WhatsAppSessionStatus, kind: &str) -> Option<&'s Condition> {
+    status.conditions.iter().find(|condition| condition.type_ == kind)
+}
+
+#[cfg(test)]
+mod tests;

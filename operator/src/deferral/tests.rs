@@ -1,0 +1,119 @@
+//! What may wait, what may not, and for how long.
+
+use crds::status::AccountStatus;
+use session_api::SessionState;
+
+use super::*;
+use crate::decide::decide;
+use crate::fixtures::{KEY, PAIRED, RULES, ago, claim, desired, pod, running, said, seen};
+use crate::observe::{ClaimPhase, ClaimSeen, Container, Observed, Phase, PodSeen};
+use crate::status::{Facts, Outcome, tell};
+
+fn told(seen: &Observed) -> WhatsAppSessionStatus {
+    let desired = desired(seen);
+    let decision = decide(seen, Ok(&desired), &RULES);
+    tell(&Facts { seen, decision: &decision, invalid: None, outcome: &Outcome::default(), key: &KEY })
+}
+
+/// A session that has just been asked for, when its status says this.
+fn new(status: Option<&WhatsAppSessionStatus>) -> Observed {
+    let status = status.map_or_else(String::new, |status| serde_json::to_string(status).unwrap());
+    let mut seen = seen("{}", &status);
+    seen.claim = Some(ClaimSeen { phase: ClaimPhase::Pending, ..claim() });
+    seen
+}
+
+fn with_pod(mut seen: Observed, change: impl FnOnce(&mut PodSeen)) -> Observed {
+    let mut pod = PodSeen {
+        node: None,
+        ip: None,
+        phase: Phase::Pending,
+        ready: Some((false, ago(1))),
+        container: Container::Unseen,
+        ..pod(&seen)
+    };
+    change(&mut pod);
+    seen.pods = vec![pod];
+    seen
+}
+
+fn has_run(pod: &mut PodSeen) {
+    pod.node = Some("n".to_owned());
+    pod.phase = Phase::Running;
+    pod.container = Container::Running { since: Some(ago(1)) };
+}
+
+#[test]
+fn a_start_is_told_by_its_node_and_by_where_it_leads() {
+    let made = told(&new(None));
+    let unbound = told(&with_pod(new(None), |_| {}));
+    assert!(may_wait(None, &made) && may_wait(None, &unbound));
+    assert!(unbound.pod.is_some(), "the pod is told of when it lasts");
+    let bound = told(&with_pod(new(None), |pod| pod.node = Some("n".to_owned())));
+    assert!(!may_wait(None, &bound), "another operator would not know where it may run");
+    let runs = with_pod(new(Some(&bound)), has_run);
+    assert!(differs(Some(&bound), &told(&runs)) && may_wait(Some(&bound), &told(&runs)));
+    let mut heard = runs;
+    heard.heard = Some(said(&heard, SessionState::AwaitingPairing));
+    assert!(!may_wait(Some(&bound), &told(&heard)), "somebody is to scan");
+}
+
+#[test]
+fn what_somebody_waits_for_or_another_operator_needs_is_written_at_once() {
+    let open = told(&running("{}", PAIRED, SessionState::Open));
+    let starting = |change: fn(&mut WhatsAppSessionStatus)| {
+        let mut status = told(&running("{}", PAIRED, SessionState::Starting));
+        change(&mut status);
+        status
+    };
+    let before = starting(|_| {});
+    assert!(!may_wait(Some(&open), &before) && !may_wait(Some(&before), &open), "Ready has changed");
+    assert!(may_wait(Some(&before), &starting(|status| status.state = None)));
+    let reason = |status: &mut WhatsAppSessionStatus, reason: &str| {
+        status.conditions[0].reason = reason.to_owned();
+    };
+    for change in [
+        (|status| status.observed_generation = Some(4)) as fn(&mut WhatsAppSessionStatus),
+        |status| status.account = Some(AccountStatus::default()),
+        |status| status.writer_epoch = Some(5),
+        |status| status.storage.as_mut().unwrap().claim_uid = Some("c-2".to_owned()),
+        |status| status.pod.as_mut().unwrap().node = Some("m".to_owned()),
+        |status| status.pod.as_mut().unwrap().uid = "p-2".to_owned(),
+        |status| status.pod.as_mut().unwrap().outdated = true,
+        |status| status.conditions[1].reason = reason::CRASH_LOOP.to_owned(),
+    ] {
+        assert!(!may_wait(Some(&before), &starting(change)), "{:?}", starting(change));
+    }
+    for word in [reason::SUSPENDING, reason::DELETING, reason::REFUSED, reason::AWAITING_PAIRING] {
+        let mut other = before.clone();
+        reason(&mut other, word);
+        assert!(!may_wait(Some(&before), &other) && !may_wait(Some(&other), &before), "{word}");
+    }
+}
+
+#[test]
+fn a_pod_that_is_gone_is_told_of_a_little_longer() {
+    let ending = told(&with_pod(seen("{}", PAIRED), has_run));
+    let mut gone = seen("{}", &serde_json::to_string(&ending).unwrap());
+    gone.pods.clear();
+    let gone = told(&gone);
+    assert!(ending.pod.is_some() && gone.pod.is_none());
+    assert!(may_wait(Some(&ending), &gone));
+}
+
+#[test]
+fn what_lasts_is_written_and_what_is_written_is_not_written_again() {
+    let (deferrals, start) = (Deferrals::default(), Instant::now());
+    let key = SessionKey { namespace: "shop".to_owned(), name: "toko".to_owned() };
+    let status = told(&new(None));
+    let at = |uid: &str, second: u64| {
+        deferrals.when((&key, uid), (None, &status), false, start + Duration::from_secs(second))
+    };
+    assert_eq!(at("u-1", 0), When::In(WAIT));
+    assert_eq!(at("u-1", 1), When::In(Duration::from_secs(1)));
+    assert_eq!([at("u-1", 2), at("u-1", 9)], [When::Now, When::Now], "until it is written");
+    assert_eq!(at("u-2", 9), When::In(WAIT), "another session of that name");
+    assert_eq!(deferrals.when((&key, "u-2"), (None, &status), true, start), When::Now);
+    assert_eq!(deferrals.when((&key, "u-2"), (Some(&status), &status), true, start), When::Never);
+    assert!(deferrals.is_empty());
+}
