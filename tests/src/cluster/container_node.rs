@@ -6,6 +6,7 @@
 //! the namespaces (the cgroups with `scripts/cluster-down`).
 
 mod addons;
+mod cgroups;
 mod namespaces;
 mod settings;
 

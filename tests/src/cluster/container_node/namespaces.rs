@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::REACHABLE;
+use super::{REACHABLE, cgroups};
 
 /// What a kubelet writes into the kernel of the whole machine unless it is there already.
 /// Source: `setupKernelTunables` in `kubernetes/pkg/kubelet/cm/container_manager_linux.go`.
@@ -48,9 +48,7 @@ pub(super) fn prepare(cgroup: &str) {
     for (name, value) in KERNEL {
         shield(name, value);
     }
-    for controller in hierarchies() {
-        create(&Path::new(&controller).join(cgroup));
-    }
+    cgroups::create(cgroup);
 }
 
 /// Lays a file over a setting of the kernel. Source: proc(5); the kernel's own value stays as it is.
@@ -61,25 +59,6 @@ fn shield(name: &str, value: &str) {
     let own = format!("/run/own/{}", name.replace('/', "."));
     std::fs::write(&own, format!("{value}\n")).expect("a file in a folder of our own");
     shell(&format!("mount --bind {own} /proc/sys/{name}"));
-}
-
-/// Where cgroups are made: each controller's own tree (version 1), or the one of all (version 2).
-fn hierarchies() -> Vec<String> {
-    let mounts = std::fs::read_to_string("/proc/self/mounts").expect("the mounts");
-    let fields = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
-    let cgroups = fields.filter(|line| line.len() > 2 && line[2].starts_with("cgroup"));
-    cgroups.map(|line| line[1].to_owned()).collect()
-}
-
-/// Version 1: a new cpuset is empty, and takes no process until it names what it may use.
-fn create(cgroup: &Path) {
-    std::fs::create_dir_all(cgroup).unwrap_or_else(|error| panic!("{}: {error}", cgroup.display()));
-    for file in ["cpuset.cpus", "cpuset.mems"] {
-        let parent = cgroup.parent().expect("a cgroup lies below a root").join(file);
-        if let (true, Ok(all)) = (cgroup.join(file).exists(), std::fs::read(parent)) {
-            std::fs::write(cgroup.join(file), all).expect("the cgroup is ours");
-        }
-    }
 }
 
 #[track_caller]
