@@ -19,7 +19,8 @@ use tracing_subscriber::EnvFilter;
 
 use crate::cluster::ClusterError;
 use crate::config::Config;
-use crate::directory::local::store::{self, StoreError};
+use crate::directory::local::store::StoreError;
+use crate::files::{self, FileError};
 use crate::keys::KeysError;
 use crate::settings::local::Unreadable;
 
@@ -38,6 +39,9 @@ pub enum BootError {
     /// The data directory cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A file cannot be used.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The key of the tokens is damaged.
     #[error(
         "session-key in the data directory is not 64 hex digits: restore it, or remove it and a new one is made"
@@ -95,6 +99,7 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
         None if error.downcast_ref::<StoreError>().is_some_and(locked) => 75,
         Some(
             BootError::Store(_)
+            | BootError::File(_)
             | BootError::Cluster(_)
             | BootError::Settings(_)
             | BootError::TokenKey
@@ -130,7 +135,7 @@ pub fn announce(listener: &TcpListener, file: Option<&Path>) -> Result<(), BootE
         listener.local_addr().map_err(|source| BootError::Io { what: "tell the address", source })?;
     tracing::info!(%address, "listening");
     if let Some(file) = file {
-        store::write(file, &format!("{address}\n"))?;
+        files::write(file, &format!("{address}\n"))?;
     }
     Ok(())
 }

@@ -17,15 +17,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use crds::spec::{OperatingMode, RetentionPolicy};
+use crds::token::TokenKey;
 use futures_util::future::join_all;
 use tokio::sync::watch;
 
 use self::inner::Inner;
-use self::resource::{OperatingMode, RetentionPolicy};
-use self::store::{Store, StoreError};
+use self::store::Store;
 use super::{DirectoryError, NewSession, Problem, SessionDirectory, SessionRecord, Volume};
+use crate::files::FileError;
 use crate::session_name::SessionName;
-use crds::token::TokenKey;
 
 /// How sessions are run.
 #[derive(Clone)]
@@ -52,7 +53,7 @@ type Outcome<T> = Result<T, DirectoryError>;
 
 impl LocalDirectory {
     /// Loads all sessions and starts those that shall run. Must be called on the runtime.
-    pub fn open(store: Store, settings: LocalSettings) -> Result<Self, StoreError> {
+    pub fn open(store: Store, settings: LocalSettings) -> Result<Self, FileError> {
         Inner::open(store, settings).map(|inner| Self(Arc::new(inner)))
     }
 

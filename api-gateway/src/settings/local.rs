@@ -9,7 +9,7 @@ use async_trait::async_trait;
 
 use super::{Settings, SettingsStore, Stored};
 use crate::directory::DirectoryError;
-use crate::directory::local::store;
+use crate::files;
 
 /// Name of the file.
 pub const FILE: &str = "settings.json";
@@ -51,7 +51,7 @@ impl LocalSettingsStore {
         let mut held = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
         let new = held.clone().with(change);
         let text = serde_json::to_string_pretty(&new).map_err(|error| failed(error.to_string()))?;
-        store::write(&self.path, &(text + "\n")).map_err(|error| failed(error.to_string()))?;
+        files::write(&self.path, &(text + "\n")).map_err(|error| failed(error.to_string()))?;
         *held = new;
         Ok(())
     }

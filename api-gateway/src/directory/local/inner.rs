@@ -5,17 +5,19 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use crds::spec::OperatingMode;
+use crds::token;
 use tokio::sync::watch;
 
 use super::child::ChildSpec;
-use super::resource::{Identity, OWNER, OperatingMode, Resource};
-use super::store::{Store, StoreError};
+use super::resource::{Identity, Resource};
+use super::store::Store;
 use super::supervisor::{Notify, Supervisor};
 use super::{LocalSettings, Outcome};
 use crate::clock;
 use crate::directory::{DirectoryError, NewSession, Problem, SessionRecord};
+use crate::files::FileError;
 use crate::session_name::SessionName;
-use crds::token;
 
 pub(super) struct Inner {
     settings: LocalSettings,
@@ -56,7 +58,7 @@ impl Entry {
 }
 
 impl Inner {
-    pub(super) fn open(store: Store, settings: LocalSettings) -> Result<Self, StoreError> {
+    pub(super) fn open(store: Store, settings: LocalSettings) -> Result<Self, FileError> {
         let (resources, problems) = store.load()?;
         let mut inner = Self {
             settings,
@@ -108,7 +110,7 @@ impl Inner {
     /// Does something with the data directory, off the runtime.
     pub(super) async fn on_disk<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
+        work: impl FnOnce(&Store) -> Result<T, FileError> + Send + 'static,
     ) -> Outcome<T> {
         let store = Arc::clone(&self.store);
         let done = tokio::task::spawn_blocking(move || work(&store)).await;
@@ -213,7 +215,7 @@ impl Inner {
 }
 
 /// The identity of a session that is on disk: its resource's, else the one kept beside its volume, else a new one.
-fn identify(store: &Store, resource: &Resource) -> Result<Identity, StoreError> {
+fn identify(store: &Store, resource: &Resource) -> Result<Identity, FileError> {
     let id = &resource.metadata.name;
     let kept = store.identity(id)?;
     if let Some(kept) = kept
@@ -224,7 +226,7 @@ fn identify(store: &Store, resource: &Resource) -> Result<Identity, StoreError> 
     let now = || clock::rfc3339(clock::now_ms());
     let identity = Identity {
         uid: resource.metadata.uid.clone().unwrap_or_else(|| uuid::Uuid::new_v4().to_string()),
-        owner: resource.metadata.annotations.get(OWNER).cloned().unwrap_or_else(|| "admin".to_owned()),
+        owner: resource.owner().to_owned(),
         created_at: resource.metadata.creation_timestamp.clone().unwrap_or_else(now),
     };
     store.save_identity(id, &identity)?;

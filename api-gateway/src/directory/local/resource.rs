@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use crds::names::OWNER;
+use crds::spec::{OperatingMode, RetentionPolicy};
 use serde::{Deserialize, Serialize};
 use serde_norway::Value;
 
@@ -15,10 +17,6 @@ use crate::session_name::SessionName;
 pub const API_VERSION: &str = "warest.io/v1alpha1";
 /// `kind` of every resource.
 pub const KIND: &str = "WhatsAppSession";
-/// Annotation with the name of the key that made the session.
-pub const OWNER: &str = "warest.io/owner";
-/// Largest file that is read, in bytes.
-pub const MAX_BYTES: usize = 256 * 1024;
 
 type Rest = BTreeMap<String, Value>;
 
@@ -82,26 +80,6 @@ pub struct Spec {
     /// Whatever else stands there.
     #[serde(flatten)]
     pub rest: Rest,
-}
-
-/// Whether a session runs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum OperatingMode {
-    /// It has a process.
-    #[default]
-    Running,
-    /// It has none, and keeps its credentials.
-    Suspended,
-}
-
-/// What happens to a volume when its session is deleted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum RetentionPolicy {
-    /// It is kept: the same session can be made again without a new QR code.
-    #[default]
-    Retain,
-    /// It is removed.
-    Delete,
 }
 
 /// A receiver of events.

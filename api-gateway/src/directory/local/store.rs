@@ -1,7 +1,6 @@
 //! The data directory: resources, volumes, identities and the key that tokens are derived from.
 //!
-//! Comes in: values to keep. Goes out: files, written so that a crash leaves the old or the new one whole. It must not
-//! overwrite or remove a file that it does not understand. Every function blocks: call it off the runtime.
+//! Comes in: values to keep. Goes out: files ([`crate::files`]). It must not overwrite or remove a file that it does not understand. Every function blocks: call it off the runtime.
 //!
 //! ```text
 //! $DATA_DIR/gateway.lock                     one gateway at a time
@@ -12,13 +11,14 @@
 //! $DATA_DIR/run/<id>.address                 where the session's process listens
 //! ```
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::resource::{Identity, MAX_BYTES, Resource};
+use super::resource::{Identity, Resource};
 use crate::directory::Problem;
+use crate::files::{self, FileError};
 use crate::session_name::SessionName;
 
 /// Why the data directory cannot be used.
@@ -27,24 +27,9 @@ pub enum StoreError {
     /// Another gateway has it.
     #[error("the data directory {0} is used by another gateway: stop that one, or set another DATA_DIR")]
     Locked(PathBuf),
-    /// Reading or writing failed.
-    #[error("cannot {what} {path}: {source}")]
-    Io {
-        /// What was tried.
-        what: &'static str,
-        /// On which file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A file that must be understood is not.
-    #[error("{path} cannot be understood ({why}): repair it, or move it away")]
-    Unreadable {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        why: String,
-    },
+    /// A file in it cannot be used.
+    #[error(transparent)]
+    File(#[from] FileError),
 }
 
 /// An open data directory. The lock lasts as long as it does.
@@ -58,41 +43,41 @@ impl Store {
     /// Opens (and makes) the directory for this gateway alone.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
         for folder in [root, &root.join("sessions"), &root.join("volumes"), &root.join("run")] {
-            private_folder(folder)?;
+            files::folder(folder)?;
         }
         let path = root.join("gateway.lock");
         let open = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
-        let lock = open.map_err(io_error("open", &path))?;
+        let lock = open.map_err(FileError::io("open", &path))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(StoreError::Locked(root.to_owned())),
-            Err(TryLockError::Error(source)) => return Err(io_error("lock", &path)(source)),
+            Err(TryLockError::Error(source)) => return Err(FileError::io("lock", &path)(source).into()),
         }
-        let root = root.canonicalize().map_err(io_error("find", root))?;
+        let root = root.canonicalize().map_err(FileError::io("find", root))?;
         Ok(Self { root, _lock: lock })
     }
 
     /// A secret of `file`: read, or made by `make` and kept with mode 0600. Tells whether it is new.
-    pub fn secret(&self, file: &str, make: impl FnOnce() -> String) -> Result<(String, bool), StoreError> {
+    pub fn secret(&self, file: &str, make: impl FnOnce() -> String) -> Result<(String, bool), FileError> {
         let path = self.root.join(file);
-        if let Some(text) = read(&path)? {
+        if let Some(text) = files::read(&path)? {
             let text = text.trim().to_owned();
             if text.is_empty() {
-                return Err(StoreError::Unreadable { path, why: "it is empty".to_owned() });
+                return Err(FileError::Unreadable { path, why: "it is empty".to_owned() });
             }
             return Ok((text, false));
         }
         let secret = make();
-        write(&path, &format!("{secret}\n"))?;
+        files::write(&path, &format!("{secret}\n"))?;
         Ok((secret, true))
     }
 
     /// Every resource, and every file that is none.
-    pub fn load(&self) -> Result<(Vec<Resource>, Vec<Problem>), StoreError> {
+    pub fn load(&self) -> Result<(Vec<Resource>, Vec<Problem>), FileError> {
         let folder = self.root.join("sessions");
         let (mut resources, mut problems) = (Vec::new(), Vec::new());
-        for entry in fs::read_dir(&folder).map_err(io_error("list", &folder))? {
-            let path = entry.map_err(io_error("list", &folder))?.path();
+        for entry in fs::read_dir(&folder).map_err(FileError::io("list", &folder))? {
+            let path = entry.map_err(FileError::io("list", &folder))?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             if name.starts_with('.') {
                 continue;
@@ -111,46 +96,48 @@ impl Store {
     }
 
     /// Writes a session's resource.
-    pub fn save(&self, resource: &Resource) -> Result<(), StoreError> {
+    pub fn save(&self, resource: &Resource) -> Result<(), FileError> {
         let path = self.resource_path(&resource.metadata.name);
-        write(&path, &yaml(resource, &path)?)
+        files::write(&path, &yaml(resource, &path)?)
     }
 
     /// Removes a session's resource.
-    pub fn remove_resource(&self, id: &SessionName) -> Result<(), StoreError> {
-        remove_file(&self.resource_path(id))
+    pub fn remove_resource(&self, id: &SessionName) -> Result<(), FileError> {
+        files::remove(&self.resource_path(id))
     }
 
     /// What is kept beside a session's volume.
-    pub fn identity(&self, id: &SessionName) -> Result<Option<Identity>, StoreError> {
+    pub fn identity(&self, id: &SessionName) -> Result<Option<Identity>, FileError> {
         let path = self.identity_path(id);
-        let Some(text) = read(&path)? else { return Ok(None) };
+        let Some(text) = files::read(&path)? else { return Ok(None) };
         let identity = serde_norway::from_str(&text);
-        identity.map(Some).map_err(|error| StoreError::Unreadable { path, why: error.to_string() })
+        identity.map(Some).map_err(|error| FileError::Unreadable { path, why: error.to_string() })
     }
 
     /// Keeps it, and makes the volume.
-    pub fn save_identity(&self, id: &SessionName, identity: &Identity) -> Result<(), StoreError> {
-        private_folder(&self.volume(id))?;
+    pub fn save_identity(&self, id: &SessionName, identity: &Identity) -> Result<(), FileError> {
+        files::folder(&self.volume(id))?;
         let path = self.identity_path(id);
-        write(&path, &yaml(identity, &path)?)
+        files::write(&path, &yaml(identity, &path)?)
     }
 
     /// Empties a session's volume; its identity stays.
-    pub fn wipe_volume(&self, id: &SessionName) -> Result<(), StoreError> {
+    pub fn wipe_volume(&self, id: &SessionName) -> Result<(), FileError> {
         let path = self.volume(id);
         match fs::remove_dir_all(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error("remove", &path)(error)),
-            Ok(()) | Err(_) => private_folder(&path),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(FileError::io("remove", &path)(error))
+            }
+            Ok(()) | Err(_) => files::folder(&path),
         }
     }
 
     /// Removes a session's volume and its identity.
-    pub fn remove_volume(&self, id: &SessionName) -> Result<(), StoreError> {
+    pub fn remove_volume(&self, id: &SessionName) -> Result<(), FileError> {
         self.wipe_volume(id)?;
         let path = self.volume(id);
-        fs::remove_dir(&path).map_err(io_error("remove", &path))?;
-        remove_file(&self.identity_path(id))
+        fs::remove_dir(&path).map_err(FileError::io("remove", &path))?;
+        files::remove(&self.identity_path(id))
     }
 
     /// A session's own directory.
@@ -182,64 +169,13 @@ fn load_one(path: &Path) -> Result<Resource, String> {
         return Err("it is not called <session id>.yaml".to_owned());
     }
     let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let text = read(path).map_err(|error| error.to_string())?.ok_or("it is gone")?;
+    let text = files::read(path).map_err(|error| error.to_string())?.ok_or("it is gone")?;
     Resource::parse(&stem, &text).map_err(|error| error.to_string())
 }
 
-fn yaml(value: &impl serde::Serialize, path: &Path) -> Result<String, StoreError> {
+fn yaml(value: &impl serde::Serialize, path: &Path) -> Result<String, FileError> {
     serde_norway::to_string(value)
-        .map_err(|error| StoreError::Unreadable { path: path.to_owned(), why: error.to_string() })
-}
-
-/// A small file's text, none when there is no file.
-fn read(path: &Path) -> Result<Option<String>, StoreError> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(io_error("open", path)(error)),
-    };
-    let mut text = String::new();
-    file.take(MAX_BYTES as u64 + 1).read_to_string(&mut text).map_err(io_error("read", path))?;
-    if text.len() > MAX_BYTES {
-        let why = format!("it is larger than {MAX_BYTES} bytes");
-        return Err(StoreError::Unreadable { path: path.to_owned(), why });
-    }
-    Ok(Some(text))
-}
-
-/// Writes a file so that a crash leaves the old or the new one whole: temporary file, fsync, rename, fsync of the folder.
-pub fn write(path: &Path, text: &str) -> Result<(), StoreError> {
-    let folder = path.parent().unwrap_or_else(|| Path::new("."));
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = folder.join(format!(".{name}.new"));
-    let put = || -> io::Result<()> {
-        let mut file =
-            OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&temporary)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)?;
-        File::open(folder)?.sync_all()
-    };
-    put().map_err(io_error("write", path))
-}
-
-fn remove_file(path: &Path) -> Result<(), StoreError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error("remove", path)(error)),
-        Ok(()) | Err(_) => {
-            let folder = path.parent().unwrap_or_else(|| Path::new("."));
-            File::open(folder).and_then(|folder| folder.sync_all()).map_err(io_error("sync", folder))
-        }
-    }
-}
-
-fn private_folder(path: &Path) -> Result<(), StoreError> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io_error("make", path))
-}
-
-fn io_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
-    let path = path.to_owned();
-    move |source| StoreError::Io { what, path, source }
+        .map_err(|error| FileError::Unreadable { path: path.to_owned(), why: error.to_string() })
 }
 
 #[cfg(test)]
@@ -247,6 +183,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+    use crate::files::MAX_BYTES;
 
     fn id(text: &str) -> SessionName {
         text.parse().unwrap()
@@ -270,7 +207,7 @@ mod tests {
         let mode = fs::metadata(folder.path().join("key")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         fs::write(folder.path().join("key"), "\n").unwrap();
-        assert!(matches!(store.secret("key", || "three".to_owned()), Err(StoreError::Unreadable { .. })));
+        assert!(matches!(store.secret("key", || "three".to_owned()), Err(FileError::Unreadable { .. })));
     }
 
     #[test]
