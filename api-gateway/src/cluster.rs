@@ -23,9 +23,9 @@ pub const FIELD_MANAGER: &str = "warest-gateway";
 
 /// Longest wait for a connection to the API server.
 const CONNECT: Duration = Duration::from_secs(5);
-/// Longest silence of an answer. A watch is ended by the server before that ([`watch::TIMEOUT`]), so a dead connection
-/// is noticed within this time.
-const SILENCE: Duration = Duration::from_secs(35);
+/// How much longer than a watch lasts an answer may be silent. The server ends a watch before that, so a dead connection is
+/// noticed within this time.
+const SILENCE: Duration = Duration::from_secs(5);
 
 /// Longest wait for the answer to a call that is no watch.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -37,6 +37,8 @@ pub struct Cluster {
     pub client: Client,
     /// The gateway's own namespace: the service account's, else the kubeconfig context's.
     pub namespace: String,
+    /// After so many seconds the server ends a watch, and it is taken up again where it ended.
+    pub watch_timeout: u32,
 }
 
 /// Why there is no way to the API server.
@@ -55,7 +57,7 @@ pub enum ClusterError {
 
 impl Cluster {
     /// Finds the way: in a pod by the service account, else by `KUBECONFIG`. Does not connect yet.
-    pub async fn find(namespace: Option<String>) -> Result<Self, ClusterError> {
+    pub async fn find(namespace: Option<String>, watch_timeout: u32) -> Result<Self, ClusterError> {
         // The client wants a provider of TLS. An error says that there is one already.
         let _already = rustls::crypto::ring::default_provider().install_default();
         let mut config = match Config::incluster() {
@@ -65,12 +67,12 @@ impl Cluster {
                 .map_err(ClusterError::NoConfiguration)?,
         };
         config.connect_timeout = Some(CONNECT);
-        config.read_timeout = Some(SILENCE);
+        config.read_timeout = Some(Duration::from_secs(watch_timeout.into()) + SILENCE);
         config.reset_reader_on_write = true;
         config.default_retry = false;
         let namespace = namespace.unwrap_or_else(|| config.default_namespace.clone());
         let client = Client::try_from(config).map_err(ClusterError::Client)?;
-        Ok(Self { client, namespace })
+        Ok(Self { client, namespace, watch_timeout })
     }
 }
 

@@ -32,7 +32,7 @@ impl InCluster {
     pub(super) async fn new(config: &Config, own: &ClusterConfig) -> Result<Self, BootError> {
         let admin = config.admin_api_key.as_ref();
         let environment_keys = admin.map(|admin| Keys::new(admin, &config.user_api_keys)).transpose()?;
-        let cluster = Cluster::find(own.own_namespace.clone()).await?;
+        let cluster = Cluster::find(own.own_namespace.clone(), own.watch_timeout).await?;
         let places = own.places(&cluster.namespace);
         tracing::info!(own = %cluster.namespace, home = %places.home, watched = ?places.places, "sessions are resources");
         let new = NewSessions { max: config.sessions_max, auto_reply: config.auto_reply };

@@ -27,6 +27,9 @@ pub enum Trouble {
     /// The gateway's own credentials are not accepted.
     #[error("the API server does not accept the gateway's credentials: check its service account")]
     Unauthorized,
+    /// What a watch began with is too long ago.
+    #[error("the API server does not remember what a watch has seen last: everything is read anew")]
+    Forgotten,
     /// The object is not there.
     #[error("there is no such object")]
     NotFound,
@@ -90,6 +93,7 @@ fn status_trouble(status: &Status) -> Trouble {
         404 => Trouble::NotFound,
         409 if status.is_already_exists() => Trouble::AlreadyExists,
         409 => Trouble::Conflict,
+        410 => Trouble::Forgotten,
         code => Trouble::Away(format!("status {code}")),
     }
 }
@@ -139,6 +143,7 @@ mod tests {
         assert_eq!(status(422, "Invalid", another, "a"), Trouble::Conflict);
         assert_eq!(status(409, "AlreadyExists", "", "a"), Trouble::AlreadyExists);
         assert_eq!(status(409, "Conflict", "", "a"), Trouble::Conflict);
+        assert_eq!(status(410, "Expired", "too old resource version: 1 (2)", ""), Trouble::Forgotten);
         assert_eq!(status(404, "NotFound", "", "a"), Trouble::NotFound);
         assert!(
             status(404, "NotFound", "the server could not find the requested resource", "")

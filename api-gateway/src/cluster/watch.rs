@@ -13,11 +13,10 @@ use kube::runtime::watcher::{self, Event};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 
+use super::Cluster;
 use super::board::Line;
 use super::trouble::Trouble;
 
-/// The server ends a watch after so many seconds, and it is taken up again where it ended.
-pub const TIMEOUT: u32 = 30;
 /// First and longest wait after an error.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 
@@ -45,16 +44,16 @@ pub struct Source<K> {
 
 impl<K> Source<K> {
     /// All objects with these labels (none: all).
-    pub fn labelled(api: Api<K>, labels: Option<&str>, line: Line) -> Self {
-        let mut config = watcher::Config::default().timeout(TIMEOUT);
+    pub fn labelled(cluster: &Cluster, api: Api<K>, labels: Option<&str>, line: Line) -> Self {
+        let mut config = watcher::Config::default().timeout(cluster.watch_timeout);
         config.label_selector = labels.map(str::to_owned);
         Self { api, config, line }
     }
 
     /// The one object of this name.
-    pub fn named(api: Api<K>, name: &str, line: Line) -> Self {
-        let config = watcher::Config::default().timeout(TIMEOUT).fields(&format!("metadata.name={name}"));
-        Self { api, config, line }
+    pub fn named(cluster: &Cluster, api: Api<K>, name: &str, line: Line) -> Self {
+        let config = watcher::Config::default().timeout(cluster.watch_timeout);
+        Self { api, config: config.fields(&format!("metadata.name={name}")), line }
     }
 }
 

@@ -4,7 +4,7 @@
 
 use clap::Args;
 
-use super::{ConfigError, filled, flag, listed, wrong};
+use super::{ConfigError, filled, flag, listed, number, wrong};
 use crate::directory::kubernetes::{KubernetesSettings, Places};
 use crate::session_name::SessionName;
 
@@ -35,6 +35,9 @@ pub(super) struct Flags {
     /// Name of the `ConfigMap` and the Secret with the settings that an admin changes.
     #[arg(long, env = "WAREST_SETTINGS_NAME", default_value = "warest-settings")]
     settings_name: String,
+    /// A watch is begun anew after this time, seconds; what is silent for 5 s longer counts as broken. By default 30.
+    #[arg(long, env = "WAREST_WATCH_TIMEOUT_SECONDS", default_value = "")]
+    watch_timeout_seconds: String,
 }
 
 /// Settings of the mode `kubernetes` that can be relied on.
@@ -51,6 +54,8 @@ pub struct ClusterConfig {
     pub keys_secret_create: bool,
     /// Name of the objects with the settings that an admin changes.
     pub settings_name: String,
+    /// How long a watch lasts, seconds.
+    pub watch_timeout: u32,
 }
 
 impl ClusterConfig {
@@ -100,7 +105,17 @@ pub(super) fn check(flags: Flags, has_admin_key: bool) -> Result<ClusterConfig, 
         keys_secret,
         keys_secret_create,
         settings_name: filled(Some(flags.settings_name)).unwrap_or_else(|| "warest-settings".to_owned()),
+        watch_timeout: watch_timeout(&flags.watch_timeout_seconds)?,
     })
+}
+
+fn watch_timeout(text: &str) -> Result<u32, ConfigError> {
+    let name = "WAREST_WATCH_TIMEOUT_SECONDS";
+    match number(name, text, 30)? {
+        // What forgets silent connections, such as a firewall, does so after 5 minutes or more.
+        seconds @ 1..=290 => Ok(seconds),
+        seconds => Err(wrong(name, format!("{seconds} is not between 1 and 290"))),
+    }
 }
 
 fn watched(text: &str) -> Result<Option<Places>, ConfigError> {

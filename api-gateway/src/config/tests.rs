@@ -100,6 +100,11 @@ fn a_clusters_places_are_read() {
     let error = read(&["--namespace=shops", "--watch-namespaces=labs"]).unwrap_err();
     assert!(error.starts_with("WAREST_WATCH_NAMESPACES") && error.contains("shops"), "{error}");
     assert!(read(&["--namespace=Not_One"]).unwrap_err().starts_with("WAREST_NAMESPACE"));
+    assert_eq!((plain.watch_timeout, read(&["--watch-timeout-seconds=5"]).unwrap().watch_timeout), (30, 5));
+    for bad in ["0", "291"] {
+        let error = read(&[&format!("--watch-timeout-seconds={bad}")]).unwrap_err();
+        assert!(error.starts_with("WAREST_WATCH_TIMEOUT_SECONDS") && error.contains(bad), "{error}");
+    }
 }
 
 #[test]

@@ -162,9 +162,11 @@ impl From<Trouble> for DirectoryError {
             Trouble::Forbidden(_) => Self::Forbidden(told),
             // The caller's own fields are told apart where a session is made.
             Trouble::Invalid(_) | Trouble::Refused(_) => Self::Refused(told),
-            Trouble::Away(_) | Trouble::NoSuchKind | Trouble::Unauthorized | Trouble::Conflict => {
-                Self::Unavailable(told)
-            }
+            Trouble::Away(_)
+            | Trouble::NoSuchKind
+            | Trouble::Unauthorized
+            | Trouble::Forgotten
+            | Trouble::Conflict => Self::Unavailable(told),
         }
     }
 }

@@ -35,7 +35,7 @@ pub async fn keep(cluster: Cluster, name: String, fresh: Option<String>, ring: K
     }
     let api: Api<Secret> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
     let secret = format!("the Secret {}/{name} with the API keys", cluster.namespace);
-    let source = Source::named(api, &name, line.clone());
+    let source = Source::named(&cluster, api, &name, line.clone());
     let take = |news| match newest(news) {
         Some(Ok(keys)) => {
             if ring.replace(keys) {

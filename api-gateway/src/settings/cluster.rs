@@ -47,14 +47,14 @@ impl ClusterSettingsStore {
 
     /// Follows both objects, each with its line on the board. Does not end.
     pub async fn keep(self, config: Line, secret: Line) {
-        let configs =
-            follow(Source::named(self.configs(), &self.name, config.clone()), read_config, |news| {
-                self.take("ConfigMap", &config, news, |held, stored| held.config = stored);
-            });
-        let secrets =
-            follow(Source::named(self.secrets(), &self.name, secret.clone()), read_secret, |news| {
-                self.take("Secret", &secret, news, |held, stored| held.secret = stored);
-            });
+        let configs = Source::named(&self.cluster, self.configs(), &self.name, config.clone());
+        let configs = follow(configs, read_config, |news| {
+            self.take("ConfigMap", &config, news, |held, stored| held.config = stored);
+        });
+        let secrets = Source::named(&self.cluster, self.secrets(), &self.name, secret.clone());
+        let secrets = follow(secrets, read_secret, |news| {
+            self.take("Secret", &secret, news, |held, stored| held.secret = stored);
+        });
         join(configs, secrets).await;
     }
 

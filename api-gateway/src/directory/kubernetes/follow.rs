@@ -43,7 +43,7 @@ async fn sessions(inner: Arc<Inner>, namespace: Option<String>, line: Line) {
     let api: Api<DeserializeGuard<WhatsAppSession>> = namespace
         .as_ref()
         .map_or_else(|| Api::all(client.clone()), |own| Api::namespaced(client.clone(), own));
-    let source = Source::labelled(api, None, line.clone());
+    let source = Source::labelled(&inner.cluster, api, None, line.clone());
     let take = |news| {
         inner.change(|index| match news {
             News::All(all) => index.all_sessions(namespace.as_deref(), all),
@@ -73,7 +73,8 @@ async fn pods(inner: Arc<Inner>, namespace: Option<String>, line: Line) {
     let api: Api<Pod> = namespace
         .as_ref()
         .map_or_else(|| Api::all(client.clone()), |own| Api::namespaced(client.clone(), own));
-    let source = Source::labelled(api, Some(&format!("app.kubernetes.io/name={APP}")), line.clone());
+    let source =
+        Source::labelled(&inner.cluster, api, Some(&format!("app.kubernetes.io/name={APP}")), line.clone());
     let take = |news| {
         inner.change(|index| match news {
             News::All(all) => index.all_pods(namespace.as_deref(), all),
@@ -87,7 +88,7 @@ async fn pods(inner: Arc<Inner>, namespace: Option<String>, line: Line) {
 
 async fn key(inner: Arc<Inner>, namespace: String, line: Line) {
     let api: Api<Secret> = Api::namespaced(inner.cluster.client.clone(), &namespace);
-    let source = Source::named(api, CLUSTER_KEY_SECRET, line.clone());
+    let source = Source::named(&inner.cluster, api, CLUSTER_KEY_SECRET, line.clone());
     let secret =
         format!("the Secret {namespace}/{CLUSTER_KEY_SECRET} with the key that pods are called with");
     let take = |news| match newest(news) {
