@@ -1,6 +1,7 @@
 //! One call to the API server: it ends in time, and what went wrong is sorted by what can be done about it.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crds::conditions::reason;
@@ -10,7 +11,7 @@ use kube::core::Status;
 const WITHIN: Duration = Duration::from_secs(15);
 
 /// Why a call failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum CallError {
     /// No answer in time. The call may have been carried out all the same.
     #[error("the API server did not answer in {} s", WITHIN.as_secs())]
@@ -34,7 +35,7 @@ pub enum CallError {
     },
     /// Something went wrong that may go right the next time.
     #[error("{0}")]
-    Passing(#[source] Box<kube::Error>),
+    Passing(#[source] Arc<kube::Error>),
 }
 
 impl CallError {
@@ -73,7 +74,7 @@ pub async fn call<T>(call: impl Future<Output = Result<T, kube::Error>>) -> Resu
         Err(_) => Err(CallError::Late),
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(kube::Error::Api(status))) => Err(sort(*status)),
-        Ok(Err(error)) => Err(CallError::Passing(Box::new(error))),
+        Ok(Err(error)) => Err(CallError::Passing(Arc::new(error))),
     }
 }
 
@@ -101,7 +102,7 @@ fn sort(status: Status) -> CallError {
         }
         403 => CallError::Refused { reason: forbidden(&status.message), message: status.message },
         422 => CallError::Refused { reason: reason::INVALID_SPEC, message: status.message },
-        _ => CallError::Passing(Box::new(kube::Error::Api(Box::new(status)))),
+        _ => CallError::Passing(Arc::new(kube::Error::Api(Box::new(status)))),
     }
 }
 
