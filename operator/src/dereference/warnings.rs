@@ -27,8 +27,25 @@ const HOLDS: Duration = Duration::from_mins(1);
 /// What was heard last, and whose turn it is to ask.
 #[derive(Debug)]
 pub struct Warnings {
-    heard: Mutex<HashMap<SessionKey, (Instant, Vec<Warning>)>>,
+    heard: Mutex<HashMap<SessionKey, Heard>>,
     turn: Semaphore,
+}
+
+/// What was heard last for a session.
+#[derive(Debug)]
+struct Heard {
+    /// UID of the object that it is about. One that comes after it, under the same name, has no part in it.
+    uid: String,
+    at: Instant,
+    warnings: Vec<Warning>,
+}
+
+/// An object that does not come up.
+#[derive(Debug, PartialEq, Eq)]
+struct Overdue {
+    kind: &'static str,
+    name: String,
+    uid: String,
 }
 
 impl Default for Warnings {
@@ -53,58 +70,68 @@ impl Warnings {
         self.len() == 0
     }
 
-    /// What was heard last, and whether that still holds.
-    fn known(&self, key: &SessionKey) -> (Vec<Warning>, bool) {
+    /// What was heard last of this object, and whether that still holds.
+    fn known(&self, key: &SessionKey, uid: &str) -> (Vec<Warning>, bool) {
         let heard = self.heard();
-        heard.get(key).map_or_else(Default::default, |(at, all)| (all.clone(), at.elapsed() < HOLDS))
+        let known = heard.get(key).filter(|heard| heard.uid == uid);
+        known.map_or_else(Default::default, |heard| (heard.warnings.clone(), heard.at.elapsed() < HOLDS))
     }
 
     /// An answer came, or none: then what was heard last holds for as long as an answer would.
-    fn answered(&self, key: &SessionKey, answer: Result<Vec<Warning>, CallError>) -> Vec<Warning> {
+    fn answered(&self, key: &SessionKey, uid: &str, answer: Result<Vec<Warning>, CallError>) -> Vec<Warning> {
         let warnings = answer.unwrap_or_else(|error| {
             debug!(session = %key, "warnings cannot be listed: {error}");
-            self.known(key).0
+            self.known(key, uid).0
         });
-        self.hear(key, &warnings);
+        self.hear(key, uid, &warnings);
         warnings
     }
 
-    fn hear(&self, key: &SessionKey, warnings: &[Warning]) {
-        self.heard().insert(key.clone(), (Instant::now(), warnings.to_vec()));
+    fn hear(&self, key: &SessionKey, uid: &str, warnings: &[Warning]) {
+        let heard = Heard { uid: uid.to_owned(), at: Instant::now(), warnings: warnings.to_vec() };
+        self.heard().insert(key.clone(), heard);
     }
 
-    fn heard(&self) -> MutexGuard<'_, HashMap<SessionKey, (Instant, Vec<Warning>)>> {
+    fn heard(&self) -> MutexGuard<'_, HashMap<SessionKey, Heard>> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The warnings about what does not come up.
 pub(super) async fn about(context: &Context, key: &SessionKey, seen: &Observed) -> Vec<Warning> {
-    let Some((kind, name)) = overdue(seen) else {
+    let Some(overdue) = overdue(seen) else {
         context.warnings.forget(key);
         return Vec::new();
     };
-    let (known, holds) = context.warnings.known(key);
+    let (known, holds) = context.warnings.known(key, &overdue.uid);
     let Some(_turn) = context.warnings.turn.try_acquire().ok().filter(|_| !holds) else { return known };
-    context.warnings.answered(key, ask(context, &key.namespace, kind, &name).await)
+    context.warnings.answered(key, &overdue.uid, ask(context, &key.namespace, &overdue).await)
 }
 
 /// What does not come up for so long that the cluster is asked about it: a pod on its node, or a claim.
-fn overdue(seen: &Observed) -> Option<(&'static str, String)> {
+fn overdue(seen: &Observed) -> Option<Overdue> {
     let pod = seen.own_pod().filter(|pod| pod.deleting.is_none() && !pod.has_run() && !pod.has_ended())?;
     let old = pod.created.is_some_and(|created| seen.now.duration_since(created) >= SLOW);
     let claim = seen.claim.as_ref().filter(|claim| claim.phase == ClaimPhase::Pending);
-    match (old, claim, &pod.node) {
-        (true, Some(claim), _) => Some(("PersistentVolumeClaim", claim.name.clone())),
-        (true, None, Some(_)) => Some(("Pod", pod.name.clone())),
-        _ => None,
+    let (kind, name, uid) = match (old, claim, &pod.node) {
+        (true, Some(claim), _) => ("PersistentVolumeClaim", &claim.name, &claim.uid),
+        (true, None, Some(_)) => ("Pod", &pod.name, &pod.uid),
+        _ => return None,
+    };
+    Some(Overdue { kind, name: name.clone(), uid: uid.clone() })
+}
+
+impl Overdue {
+    /// Field selector of the warnings about this very object: one before it may have had the same name.
+    fn selector(&self) -> String {
+        let Self { kind, name, uid } = self;
+        format!("regarding.kind={kind},regarding.name={name},regarding.uid={uid},type=Warning")
     }
 }
 
-async fn ask(context: &Context, namespace: &str, kind: &str, name: &str) -> Result<Vec<Warning>, CallError> {
+async fn ask(context: &Context, namespace: &str, about: &Overdue) -> Result<Vec<Warning>, CallError> {
     let api: Api<Event> = Api::namespaced(context.world.client.clone(), namespace);
-    let about = format!("regarding.kind={kind},regarding.name={name},type=Warning");
-    let events = call(api.list(&ListParams::default().fields(&about).limit(50))).await?;
+    let events = call(api.list(&ListParams::default().fields(&about.selector()).limit(50))).await?;
     let told =
         |event: Event| Some(Warning { reason: event.reason.unwrap_or_default(), message: event.note? });
     Ok(events.items.into_iter().filter_map(told).collect())
@@ -124,12 +151,16 @@ mod tests {
             let made = Some(ago(seconds));
             seen.pods = vec![PodSeen { created: made, container: Container::Unseen, node, ..pod(&seen) }];
             seen.claim = Some(ClaimSeen { phase, ..claim() });
-            overdue(&seen).map(|(kind, name)| format!("{kind}/{name}"))
+            overdue(&seen).map(|about| about.selector())
         };
         assert_eq!(made(59, ClaimPhase::Pending, None), None);
-        let claim = Some("PersistentVolumeClaim/toko-session".to_owned());
+        let about = |kind, name, uid| {
+            let object = format!("regarding.kind={kind},regarding.name={name},regarding.uid={uid}");
+            Some(format!("{object},type=Warning"))
+        };
+        let claim = about("PersistentVolumeClaim", "toko-session", "c-1");
         assert_eq!(made(60, ClaimPhase::Pending, None), claim);
-        assert_eq!(made(60, ClaimPhase::Bound, Some("n")), Some("Pod/toko".to_owned()));
+        assert_eq!(made(60, ClaimPhase::Bound, Some("n")), about("Pod", "toko", "p-1"));
         assert_eq!(made(60, ClaimPhase::Bound, None), None, "the scheduler says why");
     }
 
@@ -138,21 +169,23 @@ mod tests {
         let (warnings, key) =
             (Warnings::default(), SessionKey { namespace: "a".to_owned(), name: "x".to_owned() });
         let failed = || Err(CallError::Stale("x".to_owned()));
-        assert_eq!((warnings.answered(&key, failed()), warnings.known(&key)), (vec![], (vec![], true)));
+        let answered = |answer| warnings.answered(&key, "p-1", answer);
+        assert_eq!((answered(failed()), warnings.known(&key, "p-1")), (vec![], (vec![], true)));
         let heard = vec![Warning { reason: "FailedMount".to_owned(), message: "no".to_owned() }];
-        assert_eq!(warnings.answered(&key, Ok(heard.clone())), heard);
-        assert_eq!(warnings.answered(&key, failed()), heard, "what was heard last");
-        assert_eq!(warnings.known(&key), (heard, true));
+        assert_eq!(answered(Ok(heard.clone())), heard);
+        assert_eq!(answered(failed()), heard, "what was heard last");
+        assert_eq!(warnings.known(&key, "p-1"), (heard, true));
     }
 
     #[test]
-    fn what_was_heard_holds_until_it_is_forgotten() {
+    fn what_was_heard_holds_until_it_is_forgotten_or_is_about_another_pod() {
         let (warnings, key) =
             (Warnings::default(), SessionKey { namespace: "a".to_owned(), name: "x".to_owned() });
-        assert_eq!(warnings.known(&key), (Vec::new(), false));
+        assert_eq!(warnings.known(&key, "p-1"), (Vec::new(), false));
         let heard = [Warning { reason: "FailedMount".to_owned(), message: "no".to_owned() }];
-        warnings.hear(&key, &heard);
-        assert_eq!(warnings.known(&key), (heard.to_vec(), true));
+        warnings.hear(&key, "p-1", &heard);
+        assert_eq!(warnings.known(&key, "p-1"), (heard.to_vec(), true));
+        assert_eq!(warnings.known(&key, "p-2"), (Vec::new(), false), "its successor's troubles are its own");
         warnings.forget(&key);
         assert!(warnings.is_empty());
     }
