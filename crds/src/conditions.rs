@@ -119,6 +119,10 @@ pub mod reason {
     pub const PASSKEY_REQUIRED: &str = "PasskeyRequired";
     /// The session cannot go on (its store, or a refusal for good).
     pub const SESSION_FAILED: &str = "SessionFailed";
+    /// The session is logged in, but its volume does not give back messages that wait to be sent.
+    pub const OUTBOX_UNREADABLE: &str = "OutboxUnreadable";
+    /// The session is logged in, but says that something else is wrong.
+    pub const SESSION_TROUBLED: &str = "SessionTroubled";
     /// The session program is shutting down.
     pub const STOPPING: &str = "Stopping";
 }

@@ -83,9 +83,23 @@ fn paired_as_said(said: &SessionStatus) -> Finding {
 
 fn connected_as_said(said: &SessionStatus) -> Finding {
     if said.state == SessionState::Open {
-        return Finding::yes(reason::AS_EXPECTED, "The session is logged in to WhatsApp.");
+        let open = "The session is logged in to WhatsApp.";
+        return trouble(said).map_or_else(
+            || Finding::yes(reason::AS_EXPECTED, open),
+            |(reason, words)| Finding::yes(reason, format!("{open} {words}")),
+        );
     }
     Finding::no(state_reason(said), words(said))
+}
+
+/// What an open session complains of all the same: messages flow, but something needs a person.
+pub(super) fn trouble(said: &SessionStatus) -> Option<(&'static str, String)> {
+    let told = said.reason.as_ref().filter(|_| said.state == SessionState::Open)?;
+    let reason = match told.code.as_str() {
+        "outbox_unreadable" => reason::OUTBOX_UNREADABLE,
+        _ => reason::SESSION_TROUBLED,
+    };
+    Some((reason, format!("But it says: {}.", told.message.trim_end_matches('.'))))
 }
 
 fn words(said: &SessionStatus) -> String {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crds::conditions::reason;
 use crds::spec::OperatingMode;
 
-use super::{Facts, Finding, pod};
+use super::{Facts, Finding, connection, pod};
 use crate::decide::{Standing, Storage};
 use crate::observe::{Container, Observed};
 
@@ -126,5 +126,10 @@ fn remark(facts: &Facts<'_>) -> Option<(Cow<'static, str>, String)> {
         ));
     }
     let refusal = refusal(facts).map(|(reason, words)| (reason.into(), words));
-    refusal.or_else(|| pod::rollout(facts).map(|finding| (finding.reason, finding.message)))
+    let trouble = || {
+        let (reason, words) = facts.seen.said().and_then(connection::trouble)?;
+        Some((reason.into(), words))
+    };
+    let rollout = || pod::rollout(facts).map(|finding| (finding.reason, finding.message));
+    refusal.or_else(trouble).or_else(rollout)
 }

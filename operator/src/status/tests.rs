@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crds::conditions::{PAIRED as PAIRED_TYPE, POD_READY, READY, STORAGE_READY, SUSPENDED, reason};
+use crds::conditions::{
+    CONNECTED, PAIRED as PAIRED_TYPE, POD_READY, READY, STORAGE_READY, SUSPENDED, reason,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use session_api::SessionState;
 
@@ -150,6 +152,27 @@ fn who_does_not_answer_or_is_another_is_told() {
     seen.heard = Some(said(&seen, SessionState::Open));
     seen.same_account = Some(SessionKey { namespace: "shop".to_owned(), name: "older".to_owned() });
     check(&seen, READY, ("False", reason::DUPLICATE_ACCOUNT), &["shop/older"]);
+}
+
+#[test]
+fn what_an_open_session_complains_of_is_told_where_people_look() {
+    let complains = |code: &str, state| {
+        let mut seen = running("{}", PAIRED, state);
+        let message = "messages that the volume does not give back: 2. Check the volume.".to_owned();
+        if let Some(Answer::Status(said)) = &mut seen.heard {
+            said.reason = Some(session_api::Reason { code: code.to_owned(), message });
+        }
+        seen
+    };
+    let open = complains("outbox_unreadable", SessionState::Open);
+    let words = ["logged in", "does not give back: 2. Check the volume."];
+    check(&open, CONNECTED, ("True", reason::OUTBOX_UNREADABLE), &words);
+    check(&open, READY, ("True", reason::OUTBOX_UNREADABLE), &["Messages flow.", "Check the volume."]);
+    assert!(!says(&told(&open), READY).2.ends_with(".."));
+    let unknown = complains("something_newer", SessionState::Open);
+    check(&unknown, READY, ("True", reason::SESSION_TROUBLED), &["Check the volume."]);
+    let gone = complains("outbox_unreadable", SessionState::Reconnecting);
+    check(&gone, READY, ("False", reason::RECONNECTING), &["Check the volume."]);
 }
 
 #[test]
