@@ -24,6 +24,7 @@ mod storage;
 use children::Children;
 pub use children::Obstacle;
 pub use pod::{Absence, After, Standing, Wait};
+pub use proof::{departure_wait, proven};
 pub(crate) use storage::is_fresh;
 pub use storage::{Loss, Storage};
 
@@ -192,13 +193,10 @@ fn has_finalizer(seen: &Observed) -> bool {
     finalizers.is_some_and(|all| all.iter().any(|one| one == names::UNLINK_FINALIZER))
 }
 
-/// The node whose state has to be known before anything is decided: that of a pod that says nothing any more, or of one
-/// that is gone and was not seen to end.
+/// The node whose state has to be known before anything is decided: that of a pod that says nothing any more. (Those of pods
+/// that are gone and were not seen to end have to be known as well.)
 pub fn node_to_look_at(seen: &Observed) -> Option<&str> {
-    let Some(pod) = seen.own_pod() else {
-        let departed = seen.departed.as_ref().filter(|_| seen.own_pods().next().is_none())?;
-        return departed.node.as_deref();
-    };
+    let pod = seen.own_pod()?;
     let overdue = pod.deleting.is_some_and(|deleting| deleting.deadline <= seen.now);
     let silent = !pod.has_ended() && pod.has_run() && !pod.is_ready() && seen.said().is_none();
     pod.node.as_deref().filter(|_| overdue || silent)

@@ -1,9 +1,10 @@
 //! Which pods are gone from the API server without anybody having seen their processes end.
 //!
-//! Comes in: the last state of every pod that goes. Goes out: for a session without a pod, the one that may still be running.
-//! It decides nothing: how long such a pod is waited for is [`crate::decide`]'s to say.
+//! Comes in: the last state of every pod that goes, what a status tells of a pod, and the pods that the operator makes. Goes out:
+//! for a session without a pod, those that may still be running. It decides nothing: how long such a pod is waited for is
+//! [`crate::decide`]'s to say.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,75 +12,118 @@ use crds::status::PodStatus;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use crate::cache::Place;
-use crate::observe::{Departed, Lasting, PodSeen};
+use crate::observe::{Departed, Lasting, NodeSeen, PodSeen};
 
-/// What is older is forgotten. A session that still waits for such a pod begins to wait anew.
-const KEPT: Duration = Duration::from_hours(1);
+/// How long it is remembered that a pod has ended.
+const ENDED_FOR: Duration = Duration::from_hours(1);
+/// How long a pod is remembered that may run and that no session asks about. One that is waited for is asked about all the time.
+const UNASKED_FOR: Duration = Duration::from_hours(24);
+/// How many are remembered at most. Those that have ended make room first, then those that nobody has asked about for longest.
+const MOST: usize = 10_000;
 
 /// The claim and the folder in it that a pod writes to.
 type Volume = (String, String);
 
-/// Pods that are gone, by namespace and name.
+/// Pods that are gone, or may be, by UID.
 #[derive(Debug, Default)]
 pub struct Departures {
-    gone: Mutex<HashMap<Place, Departure>>,
+    known: Mutex<HashMap<String, Departure>>,
 }
 
 #[derive(Debug)]
 struct Departure {
+    place: Place,
     node: Option<String>,
     volume: Option<Volume>,
     grace: Option<i64>,
-    /// Its kubelet has said that nothing of it runs any more, or it never had one.
+    created: Option<Timestamp>,
+    /// Nothing of it runs any more: proven, or decided.
     ended: bool,
-    since: Timestamp,
-    noticed: Instant,
+    /// Since when it is known to be gone. None: whoever looks for it may yet find it.
+    noticed: Option<(Timestamp, Instant)>,
+    asked: Instant,
 }
 
 impl Departures {
     /// A pod was deleted; this is the last that was said of it.
     pub fn deleted(&self, place: Place, last: &PodSeen) {
-        self.note(place, last, last.has_ended() || last.node.is_none());
+        self.gone(place, last, last.has_ended() || last.node.is_none());
     }
 
     /// A pod is not listed any more; this is what was known of it, and may be old.
     pub fn unlisted(&self, place: Place, known: &PodSeen) {
-        self.note(place, known, known.has_ended());
+        self.gone(place, known, known.has_ended());
     }
 
-    /// The pod that a status tells of is not there, and nothing else is known of it.
-    pub fn missing(&self, place: Place, told: &PodStatus) {
-        self.gone().entry(place).or_insert_with(|| Departure { node: told.node.clone(), ..Departure::now() });
+    /// The operator has made a pod. Until a watch shows it, nobody else would know of it if it went.
+    pub fn made(&self, place: Place, pod: &PodSeen) {
+        self.note(&pod.uid, Departure { noticed: None, ..Departure::of(place, pod) });
     }
 
-    /// There is no session at this place any more: that its last pod has ended is of no use to anybody.
-    pub fn forget_ended(&self, place: &Place) {
-        let mut gone = self.gone();
-        if gone.get(place).is_some_and(|departure| departure.ended) {
-            gone.remove(place);
+    /// A status tells of a pod that writes to this volume, and no watch shows it.
+    pub fn told(&self, namespace: &str, told: &PodStatus, volume: &Volume) {
+        let place = (namespace.to_owned(), told.name.clone());
+        let (node, volume) = (told.node.clone(), Some(volume.clone()));
+        self.note(&told.uid, Departure { node, volume, ..Departure::at(place) });
+    }
+
+    /// Nothing of these pods runs any more: that is proven, or was decided. What happens later to their nodes is nothing to them.
+    pub fn ended<'a>(&self, uids: impl IntoIterator<Item = &'a str>) {
+        let mut known = self.known();
+        for uid in uids {
+            if let Some(departure) = known.get_mut(uid) {
+                (departure.ended, departure.asked) = (true, Instant::now());
+            }
         }
     }
 
-    /// There is a pod at this place.
-    pub fn is_there(&self, place: &Place) {
-        self.gone().remove(place);
+    /// There is no session at this place any more: that its last pods have ended is of no use to anybody.
+    pub fn forget_ended(&self, place: &Place) {
+        self.known().retain(|_, departure| !(departure.ended && departure.place == *place));
     }
 
-    /// The pod that may still run though it is gone: the one of this place, or another one in its namespace that writes to this
-    /// volume.
-    pub fn may_run(&self, place: &Place, volume: &Volume) -> Option<Departed> {
-        let gone = self.gone();
-        let open = |departure: &&Departure| !departure.ended;
-        let shares = |(there, departure): &(&Place, &Departure)| {
-            there.0 == place.0 && !departure.ended && departure.volume.as_ref() == Some(volume)
+    /// There is this pod. If it is a session's, whoever made it has made sure that those before it at its place and on its volume
+    /// have ended.
+    pub fn is_there(&self, place: &Place, pod: &PodSeen) {
+        let ours = pod.owner.as_ref().is_some_and(|owner| owner.kind == "WhatsAppSession");
+        let before = |departure: &Departure| {
+            departure.created.zip(pod.created).is_some_and(|(former, present)| former < present)
         };
-        let own = gone.get(place).filter(open);
-        own.or_else(|| gone.iter().find(shares).map(|(_, departure)| departure)).map(Departure::told)
+        let over = |departure: &Departure| {
+            let succeeded = ours && departure.noticed.is_some() && before(departure);
+            (departure.ended && departure.place == *place)
+                || (succeeded && departure.is_near(place, pod.place.as_ref()))
+        };
+        self.known().retain(|uid, departure| *uid != pod.uid && !over(departure));
+    }
+
+    /// Names of the pods that may still run though no watch shows them: those of this place, and others in its namespace that
+    /// write to this volume.
+    pub fn suspects(&self, place: &Place, volume: &Volume) -> BTreeSet<String> {
+        let known = self.known();
+        let open = known.values().filter(|departure| departure.may_run(place, volume));
+        open.map(|departure| departure.place.1.clone()).collect()
+    }
+
+    /// Those pods, which are not there: from now on it is known that they are gone. The session's own comes first.
+    pub fn may_run(&self, place: &Place, volume: &Volume) -> Vec<Departed> {
+        self.may_run_at(place, volume, Instant::now())
+    }
+
+    fn may_run_at(&self, place: &Place, volume: &Volume, now: Instant) -> Vec<Departed> {
+        let mut known = self.known();
+        let open = known.iter_mut().filter(|(_, departure)| departure.may_run(place, volume));
+        let mut told: Vec<Departed> = open.map(|(uid, departure)| departure.ask(uid, now)).collect();
+        told.sort_by(|one, other| {
+            let rank = |it: &Departed| (it.name != place.1, it.uid.clone());
+            rank(one).cmp(&rank(other))
+        });
+        told
     }
 
     /// How many are remembered.
     pub fn len(&self) -> usize {
-        self.gone().len()
+        self.known().len()
     }
 
     /// Whether none is.
@@ -87,28 +131,91 @@ impl Departures {
         self.len() == 0
     }
 
-    fn note(&self, place: Place, last: &PodSeen, ended: bool) {
-        let mut gone = self.gone();
-        gone.retain(|_, departure| departure.noticed.elapsed() < KEPT);
-        let (node, volume) = (last.node.clone(), last.place.clone());
-        gone.insert(place, Departure { node, volume, grace: last.grace, ended, ..Departure::now() });
+    fn gone(&self, place: Place, last: &PodSeen, ended: bool) {
+        let noticed = Some((whole_second(), Instant::now()));
+        self.note(&last.uid, Departure { ended, noticed, ..Departure::of(place, last) });
     }
 
-    fn gone(&self) -> MutexGuard<'_, HashMap<Place, Departure>> {
-        self.gone.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Adds to what is known. What has ended has ended; what is known to be gone is so since it was last told.
+    fn note(&self, uid: &str, new: Departure) {
+        let mut known = self.known();
+        let before = known.remove(uid);
+        forget_old(&mut known, new.asked);
+        known.insert(uid.to_owned(), if let Some(before) = before { before.then(new) } else { new });
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<String, Departure>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Departure {
-    /// Nothing is known but that it is gone.
-    fn now() -> Self {
-        let (since, noticed) = (whole_second(), Instant::now());
-        Self { node: None, volume: None, grace: None, ended: false, since, noticed }
+    /// Nothing is known but where it was.
+    fn at(place: Place) -> Self {
+        Self {
+            place,
+            node: None,
+            volume: None,
+            grace: None,
+            created: None,
+            ended: false,
+            noticed: None,
+            asked: Instant::now(),
+        }
     }
 
-    fn told(&self) -> Departed {
-        let noticed = lasting(self.since, self.noticed);
-        Departed { node: self.node.clone(), grace: self.grace, noticed }
+    fn of(place: Place, pod: &PodSeen) -> Self {
+        let (node, volume) = (pod.node.clone(), pod.place.clone());
+        Self { node, volume, grace: pod.grace, created: pod.created, ..Self::at(place) }
+    }
+
+    /// With what is told of the same pod later.
+    fn then(self, new: Self) -> Self {
+        Self {
+            node: self.node.or(new.node),
+            volume: self.volume.or(new.volume),
+            grace: self.grace.or(new.grace),
+            created: self.created.or(new.created),
+            ended: self.ended || new.ended,
+            noticed: new.noticed.or(self.noticed),
+            ..new
+        }
+    }
+
+    /// Whether it matters to who wants to be at this place, or to write to this volume.
+    fn is_near(&self, place: &Place, volume: Option<&Volume>) -> bool {
+        let shares = volume.is_some() && self.volume.as_ref() == volume;
+        self.place.0 == place.0 && (self.place.1 == place.1 || shares)
+    }
+
+    fn may_run(&self, place: &Place, volume: &Volume) -> bool {
+        !self.ended && self.is_near(place, Some(volume))
+    }
+
+    fn ask(&mut self, uid: &str, now: Instant) -> Departed {
+        self.asked = now;
+        let (since, start) = *self.noticed.get_or_insert_with(|| (whole_second(), now));
+        Departed {
+            name: self.place.1.clone(),
+            uid: uid.to_owned(),
+            node: self.node.clone(),
+            state: NodeSeen::Unknown,
+            grace: self.grace,
+            noticed: lasting(since, start),
+        }
+    }
+}
+
+/// Makes room: what is of no use to anybody any more goes, and of the rest what is of the least.
+fn forget_old(known: &mut HashMap<String, Departure>, now: Instant) {
+    known.retain(|_, departure| {
+        let kept = if departure.ended { ENDED_FOR } else { UNASKED_FOR };
+        now.saturating_duration_since(departure.asked) < kept
+    });
+    while known.len() >= MOST {
+        let least = known.iter().min_by_key(|(_, departure)| (!departure.ended, departure.asked));
+        let Some(uid) = least.map(|(uid, _)| uid.clone()) else { return };
+        known.remove(&uid);
     }
 }
 
@@ -124,82 +231,4 @@ pub(crate) fn whole_second() -> Timestamp {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fixtures::{PAIRED, ago, pod, seen};
-    use crate::observe::{Container, Deleting, Exit, Phase};
-
-    fn place(name: &str) -> Place {
-        ("shop".to_owned(), name.to_owned())
-    }
-
-    fn may_run(note: impl FnOnce(&Departures, PodSeen)) -> Option<Departed> {
-        let departures = Departures::default();
-        note(&departures, pod(&seen("{}", PAIRED)));
-        departures.may_run(&place("toko"), &("toko-session".to_owned(), String::new()))
-    }
-
-    #[test]
-    fn only_a_kubelet_proves_an_end() {
-        let deleted = |change: fn(&mut PodSeen)| {
-            may_run(|departures, mut last| {
-                change(&mut last);
-                departures.deleted(place("toko"), &last);
-            })
-        };
-        let forced = deleted(|_| {}).unwrap();
-        assert_eq!((forced.node.as_deref(), forced.grace), (Some("n"), Some(30)));
-        assert_eq!(forced.noticed.lasted.as_secs(), 0);
-        assert_eq!(deleted(|last| last.phase = Phase::Succeeded), None);
-        assert_eq!(deleted(|last| last.node = None), None, "it never had a kubelet");
-        let crashed = deleted(|last| {
-            last.container = Container::Terminated(Exit { code: 1, reason: "Error".to_owned() });
-            last.deleting = Some(Deleting { deadline: ago(20) });
-        });
-        assert!(crashed.is_some(), "it may have been started again");
-    }
-
-    #[test]
-    fn what_a_new_list_leaves_out_may_have_been_bound_since() {
-        let unbound = may_run(|departures, last| {
-            departures.unlisted(place("toko"), &PodSeen { node: None, ..last });
-        });
-        assert!(unbound.is_some_and(|departed| departed.node.is_none()));
-    }
-
-    #[test]
-    fn a_status_alone_proves_nothing_and_a_kubelet_is_believed_before_it() {
-        let told = PodStatus { node: Some("n".to_owned()), ..PodStatus::default() };
-        let unseen = may_run(|departures, _| departures.missing(place("toko"), &told));
-        let unseen = unseen.unwrap();
-        assert_eq!((unseen.node.as_deref(), unseen.grace), (Some("n"), None));
-        let seen_to_end = may_run(|departures, last| {
-            departures.deleted(place("toko"), &PodSeen { phase: Phase::Failed, ..last });
-            departures.missing(place("toko"), &told);
-        });
-        assert_eq!(seen_to_end, None);
-    }
-
-    #[test]
-    fn another_pod_with_the_same_volume_counts_and_one_that_is_there_again_does_not() {
-        assert!(may_run(|departures, last| departures.deleted(place("former"), &last)).is_some());
-        let elsewhere = ("bank".to_owned(), "toko".to_owned());
-        assert_eq!(may_run(|departures, last| departures.deleted(elsewhere, &last)), None);
-        let back = may_run(|departures, last| {
-            departures.deleted(place("toko"), &last);
-            departures.is_there(&place("toko"));
-        });
-        assert_eq!(back, None);
-    }
-
-    #[test]
-    fn without_its_session_only_what_may_run_is_remembered() {
-        let (departures, last) = (Departures::default(), pod(&seen("{}", PAIRED)));
-        departures.deleted(place("well"), &PodSeen { phase: Phase::Succeeded, ..last.clone() });
-        departures.deleted(place("forced"), &last);
-        for name in ["well", "forced"] {
-            departures.forget_ended(&place(name));
-        }
-        assert_eq!(departures.len(), 1);
-    }
-}
+mod tests;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crds::conditions::reason;
 use crds::{WhatsAppSession, names};
-use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolumeClaim, Pod, Secret};
+use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolumeClaim, Secret};
 use k8s_openapi::jiff::SignedDuration;
 use kube::Api;
 use kube::api::ListParams;
@@ -19,9 +19,10 @@ use crate::context::Context;
 use crate::decide::node_to_look_at;
 use crate::departures::whole_second;
 use crate::index::{account, volume};
-use crate::observe::{Answer, ClaimSeen, Departed, NodeSeen, Observed, PodSeen, SessionKey, Turn};
+use crate::observe::{Answer, ClaimSeen, NodeSeen, Observed, PodSeen, SessionKey, Turn};
 use crate::secrets::{self, References};
 
+mod departed;
 mod warnings;
 
 pub use warnings::Warnings;
@@ -56,8 +57,8 @@ pub async fn dereference(
         let claim = maybe(api.get(&existing.name)).await.map_err(looking_at("the existing claim"))?;
         seen.claim = claim.as_ref().map(ClaimSeen::of);
     }
-    if seen.departed.is_some() && seen.pods.is_empty() && look_for_pod(context, key, &mut seen).await? {
-        listen(context, key, &mut seen);
+    if seen.own_pods().next().is_none() {
+        departed::look(context, key, &mut seen).await?;
     }
     if let Some(node) = node_to_look_at(&seen) {
         seen.node = look_at_node(context, node).await?;
@@ -89,7 +90,7 @@ fn from_caches(context: &Context, key: &SessionKey, session: Arc<WhatsAppSession
         pods: world.pods.of_session(key).into_iter().map(|pod| (*pod).clone()).collect(),
         session,
         namespace_terminating: false,
-        departed: None,
+        departed: Vec::new(),
         node: NodeSeen::Unknown,
         heard: None,
         same_volume,
@@ -109,39 +110,9 @@ fn from_caches(context: &Context, key: &SessionKey, session: Arc<WhatsAppSession
             let pods = world.pods.find(&key.namespace, |pod| holds(pod, &volume, &seen));
             seen.same_volume = pods.first().map(|pod| holder(key, pod));
         }
-        seen.departed = departed(context, key, &seen, &volume);
     }
     listen(context, key, &mut seen);
     seen
-}
-
-/// The pod that was there last, unless it was seen to end.
-fn departed(
-    context: &Context,
-    key: &SessionKey,
-    seen: &Observed,
-    volume: &(String, String),
-) -> Option<Departed> {
-    let place = (key.namespace.clone(), key.name.clone());
-    if let Some(told) = seen.status().and_then(|status| status.pod.as_ref()) {
-        context.world.departures.missing(place.clone(), told);
-    }
-    context.world.departures.may_run(&place, volume)
-}
-
-/// The watch does not show a pod without our labels: one that seems to be gone may be there all the same.
-async fn look_for_pod(
-    context: &Context,
-    key: &SessionKey,
-    seen: &mut Observed,
-) -> Result<bool, DereferenceError> {
-    let api: Api<Pod> = Api::namespaced(context.world.client.clone(), &key.namespace);
-    let pod = maybe(api.get(&key.name)).await.map_err(looking_at("the pod"))?;
-    let Some(pod) = pod else { return Ok(false) };
-    context.world.departures.is_there(&(key.namespace.clone(), key.name.clone()));
-    seen.pods.push(PodSeen::of(&pod));
-    seen.departed = None;
-    Ok(true)
 }
 
 /// Whether a pod of another session writes to this place: one whose resource is gone, or is not looked after any more. A pod
@@ -198,8 +169,14 @@ async fn still_there(context: &Context, key: &SessionKey, uid: &str) -> Result<(
     Err(DereferenceError { what: "the resource", source: CallError::Stale("it is being deleted".to_owned()) })
 }
 
-/// A node that may not be looked at is not known to be lost.
+/// A node, as it is told to everybody who asks at about the same time.
 async fn look_at_node(context: &Context, name: &str) -> Result<NodeSeen, DereferenceError> {
+    let look = ask_for_node(context, name);
+    context.nodes.once(name, look).await.map_err(looking_at("the pod's node"))
+}
+
+/// A node that may not be looked at is not known to be lost.
+async fn ask_for_node(context: &Context, name: &str) -> Result<NodeSeen, CallError> {
     let api: Api<Node> = Api::all(context.world.client.clone());
     match call(api.get(name)).await {
         Ok(node) => {
@@ -215,7 +192,7 @@ async fn look_at_node(context: &Context, name: &str) -> Result<NodeSeen, Derefer
             }
             Ok(NodeSeen::Unknown)
         }
-        Err(source) => Err(DereferenceError { what: "the pod's node", source }),
+        Err(error) => Err(error),
     }
 }
 

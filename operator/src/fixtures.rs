@@ -67,7 +67,7 @@ pub(crate) fn seen(spec: &str, status: &str) -> Observed {
         secret: None,
         network_policy: None,
         pods: Vec::new(),
-        departed: None,
+        departed: Vec::new(),
         node: NodeSeen::Unknown,
         heard: None,
         same_volume: None,

@@ -130,9 +130,10 @@ pub struct Observed {
     pub network_policy: Option<ContentSeen>,
     /// The pod of the session's name, whoever made it, and all pods that this session's UID owns.
     pub pods: Vec<PodSeen>,
-    /// A pod that is gone though nobody saw its process end, when the session has none.
-    pub departed: Option<Departed>,
-    /// The node of the pod, or of the last one when there is none, as far as it had to be looked at.
+    /// Pods that are gone though nobody saw their processes end, when the session has none: those of its name, and others that
+    /// wrote to its volume.
+    pub departed: Vec<Departed>,
+    /// The node of the pod, as far as it had to be looked at.
     pub node: NodeSeen,
     /// What was heard from the pod that exists now.
     pub heard: Option<Answer>,

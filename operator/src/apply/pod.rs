@@ -39,14 +39,23 @@ pub(super) async fn create(work: Work<'_>) -> Result<(), CallError> {
             }
             if !seen.labelled {
                 // The watch does not show it without its labels: it would be made again at every look.
+                remember(work, &seen);
                 return label(work, &seen.uid, &seen.version).await;
             }
             there
         }
         answer => answer?,
     };
+    remember(work, &PodSeen::of(&made));
     wrote(work, Kind::Pod, made.metadata.resource_version.as_deref());
     Ok(())
+}
+
+/// There is a pod now, which the watch may never show if it goes at once; and all those before it were judged to have ended.
+fn remember(work: Work<'_>, made: &PodSeen) {
+    let departures = &work.context.world.departures;
+    departures.ended(work.seen.departed.iter().map(|departed| departed.uid.as_str()));
+    departures.made((work.key.namespace.clone(), made.name.clone()), made);
 }
 
 pub(super) async fn label(work: Work<'_>, uid: &str, version: &str) -> Result<(), CallError> {

@@ -159,7 +159,7 @@ pub(super) fn step(seen: &Observed, so_far: &Decision, rules: &Rules) -> Option<
         Standing::Absent(Absence::Due) => Some(Step::CreatePod),
         Standing::NodeLost { gone: false, .. } => {
             let pod = seen.own_pod()?;
-            if proof::is_given_up(seen, rules) {
+            if proof::is_given_up(seen, seen.node, rules) {
                 return Some(forget(pod));
             }
             let wanted = pod.deleting.is_none().then(|| present(seen, so_far)).flatten();
@@ -232,15 +232,20 @@ pub(super) fn told_since(seen: &Observed) -> Option<Timestamp> {
     (told.reason == crds::conditions::reason::NODE_UNREACHABLE).then_some(told.last_transition_time.0)
 }
 
+/// How long until a node that is away has been so for long.
+fn given_up_in(node: NodeSeen, rules: &Rules) -> Option<Duration> {
+    let NodeSeen::NotReady { lasted, .. } = node else { return None };
+    Duration::try_from(rules.node_loss - lasted).ok().filter(|left| !left.is_zero())
+}
+
 /// When it has to be looked again though nothing happens.
 pub(super) fn again(seen: &Observed, standing: &Standing, rules: &Rules) -> Option<Duration> {
     const SOON: Duration = Duration::from_secs(15);
     match standing {
         Standing::Absent(Absence::BackingOff(then)) => until(seen.now, *then),
         Standing::NodeLost { .. } => {
-            let NodeSeen::NotReady { lasted, .. } = seen.node else { return Some(SOON) };
-            let left = Duration::try_from(rules.node_loss - lasted).ok().filter(|left| !left.is_zero());
-            Some(left.map_or(SOON, |left| left.min(SOON)))
+            let nodes = seen.departed.iter().map(|departed| departed.state).chain([seen.node]);
+            Some(nodes.filter_map(|node| given_up_in(node, rules)).min().map_or(SOON, |left| left.min(SOON)))
         }
         Standing::Terminating => {
             let deadline = seen.own_pod().and_then(|pod| pod.deleting).map(|deleting| deleting.deadline);

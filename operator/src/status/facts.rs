@@ -5,7 +5,7 @@ use crds::status::{PodStatus, RecoveryStatus, StorageStatus, WhatsAppSessionStat
 use super::{Facts, account, connection};
 use crate::build::claim;
 use crate::decide::{Absence, Drift, Ending, Loss, Standing, Step, Storage, is_fresh, recovery};
-use crate::observe::{ClaimSeen, Observed};
+use crate::observe::{ClaimSeen, Departed, Observed};
 
 /// The parts, from what was told before.
 pub(super) fn tell(facts: &Facts<'_>, before: WhatsAppSessionStatus) -> WhatsAppSessionStatus {
@@ -61,11 +61,10 @@ fn forget(before: WhatsAppSessionStatus) -> WhatsAppSessionStatus {
 fn pod(facts: &Facts<'_>, before: Option<PodStatus>) -> Option<PodStatus> {
     let seen = facts.seen;
     match &facts.decision.pod {
-        // What is known of the last pod is kept until its end is proven.
         Standing::NodeLost { gone: true, .. }
         | Standing::Vanished { .. }
         | Standing::NameConflict { .. }
-        | Standing::Multiple(_) => before,
+        | Standing::Multiple(_) => waited_for(seen, before),
         Standing::Absent(_) | Standing::Ended => None,
         Standing::Terminating | Standing::NodeLost { .. } | Standing::Present => {
             seen.own_pod().map(|pod| PodStatus {
@@ -77,6 +76,25 @@ fn pod(facts: &Facts<'_>, before: Option<PodStatus>) -> Option<PodStatus> {
                 outdated: facts.decision.drift != Drift::None,
             })
         }
+    }
+}
+
+/// What is known of the last pod is kept until its end is proven: an operator that takes over knows nothing else of it. One that
+/// went before it was ever told of is told of now; so is another session's, whose volume this one is to have.
+fn waited_for(seen: &Observed, before: Option<PodStatus>) -> Option<PodStatus> {
+    let gone = |told: &PodStatus| seen.departed.iter().find(|departed| departed.uid == told.uid);
+    let of = |departed: &Departed| PodStatus {
+        name: departed.name.clone(),
+        uid: departed.uid.clone(),
+        node: departed.node.clone(),
+        ..PodStatus::default()
+    };
+    match (before.as_ref().and_then(gone), seen.departed.first()) {
+        (Some(departed), _) => {
+            before.map(|told| PodStatus { node: departed.node.clone().or(told.node), ..told })
+        }
+        (None, Some(departed)) => Some(of(departed)),
+        (None, None) => before,
     }
 }
 

@@ -125,7 +125,14 @@ impl World {
                     self.departures.forget_ended(&place);
                 }
             }
-            Event::Apply(pod) | Event::InitApply(pod) => self.departures.is_there(&place(pod)),
+            Event::Apply(pod) | Event::InitApply(pod) => {
+                let (place, pod) = (place(pod), PodSeen::of(pod));
+                let former = self.pods.get(&place.0, &place.1).filter(|former| former.uid != pod.uid);
+                if let Some(former) = former {
+                    self.departures.unlisted(place.clone(), &former);
+                }
+                self.departures.is_there(&place, &pod);
+            }
             Event::InitDone => {
                 for (place, pod) in self.pods.unlisted(scope) {
                     self.departures.unlisted(place, &pod);

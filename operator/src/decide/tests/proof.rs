@@ -46,15 +46,21 @@ fn a_pod_that_ended_before_its_node_was_lost_is_forgotten_when_it_is_overdue() {
 fn departed(node: NodeSeen, lasted: i64) -> Observed {
     let mut seen = seen("{}", PAIRED);
     let noticed = Lasting { since: ago(lasted), lasted: SignedDuration::from_secs(lasted) };
-    let departed = Departed { node: Some("n".to_owned()), grace: Some(30), noticed };
-    (seen.node, seen.departed) = (node, Some(departed));
+    seen.departed = vec![Departed {
+        name: "toko".to_owned(),
+        uid: "p-1".to_owned(),
+        node: Some("n".to_owned()),
+        state: node,
+        grace: Some(30),
+        noticed,
+    }];
     seen
 }
 
 #[test]
 fn a_pod_that_was_seen_to_end_is_replaced_at_once() {
     let seen = seen("{}", PAIRED);
-    assert_eq!((node_to_look_at(&seen), steps(&seen)), (None, vec![Step::CreatePod]));
+    assert_eq!(steps(&seen), vec![Step::CreatePod]);
 }
 
 #[test]
@@ -64,7 +70,6 @@ fn a_pod_gone_from_a_silent_node_is_not_replaced_without_proof() {
         steps(&Observed { session: seen(spec, PAIRED).session, ..departed })
     };
     let away = silent(600);
-    assert_eq!(node_to_look_at(&departed(NodeSeen::Unknown, 0)), Some("n"));
     assert_eq!(vanished("{}", away), []);
     assert_eq!(vanished(r#"{"onNodeLoss":"Recreate"}"#, away), [Step::CreatePod]);
     for proof in [answering(900, false), NodeSeen::Gone, NodeSeen::OutOfService] {
@@ -93,7 +98,7 @@ fn the_kubelet_gives_a_vanished_pod_its_own_grace_period() {
     let waits = |grace, rules: &Rules| {
         let mut seen = departed(answering(900, false), 0);
         annotated(&mut seen, |session| session.spec.termination_grace_period_seconds = 45);
-        seen.departed = seen.departed.map(|departed| Departed { grace, ..departed });
+        seen.departed[0].grace = grace;
         let Standing::Vanished { wait, .. } = decide(&seen, Ok(&desired(&seen)), rules).pod else {
             return None;
         };
@@ -130,7 +135,7 @@ fn what_may_still_run_keeps_its_volume() {
     let mut resetting = departed(answering(900, false), 5);
     annotated(&mut resetting, |session| session.spec.volume_reset_token = Some("t".to_owned()));
     assert_eq!(steps(&resetting), []);
-    resetting.departed = None;
+    resetting.departed.clear();
     assert_eq!(steps(&resetting), [Step::DeleteClaim { uid: "c-1".to_owned() }]);
 }
 
@@ -145,4 +150,41 @@ fn only_a_pod_that_says_nothing_has_its_node_looked_at() {
     silent.heard = Some(said(&silent, SessionState::Open));
     silent.pods[0].deleting = Some(Deleting { deadline: ago(1) });
     assert_eq!(node_to_look_at(&silent), Some("n"));
+}
+
+#[test]
+fn of_several_pods_that_are_gone_the_strictest_is_waited_for() {
+    let gone = |mut others: Vec<Observed>| {
+        let mut seen = others.remove(0);
+        seen.departed.extend(others.into_iter().flat_map(|other| other.departed));
+        decided(&seen)
+    };
+    let (early, over) = (|| departed(answering(900, false), 5), || departed(answering(900, false), 100));
+    let away = || departed(silent(10), 600);
+    for waits in [gone(vec![over(), early()]), gone(vec![early(), over()])] {
+        let Standing::Vanished { wait, .. } = &waits.pod else { panic!("{waits:?}") };
+        assert_eq!((wait.left.as_secs(), waits.steps), (95, vec![]));
+    }
+    for lost in [gone(vec![early(), away()]), gone(vec![away(), early()])] {
+        assert!(matches!(lost.pod, Standing::NodeLost { gone: true, .. }), "{lost:?}");
+        assert_eq!(lost.steps, []);
+    }
+    assert_eq!(gone(vec![over(), over()]).steps, [Step::CreatePod]);
+}
+
+#[test]
+fn what_is_over_is_over_whatever_becomes_of_the_node() {
+    let is_proven = |seen: &Observed| proven(seen, &RULES).eq(["p-1"]);
+    for node in [answering(900, false), NodeSeen::Unknown] {
+        assert!(!is_proven(&departed(node, 99)), "{node:?}");
+        assert!(is_proven(&departed(node, 100)), "{node:?}");
+    }
+    assert!(
+        !is_proven(&departed(answering(39, true), 600)) && is_proven(&departed(answering(40, true), 600))
+    );
+    assert!(is_proven(&departed(NodeSeen::Gone, 0)) && is_proven(&departed(NodeSeen::OutOfService, 0)));
+    let mut given_up = departed(silent(600), 600);
+    annotated(&mut given_up, |session| session.spec.on_node_loss = crds::spec::OnNodeLoss::Recreate);
+    assert_eq!(steps(&given_up), [Step::CreatePod]);
+    assert!(!is_proven(&given_up), "the session may say something else tomorrow");
 }

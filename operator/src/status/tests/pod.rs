@@ -5,9 +5,10 @@ use k8s_openapi::jiff::SignedDuration;
 use super::*;
 use crate::observe::{Departed, Lasting};
 
-fn departed(lasted: i64) -> Departed {
+fn departed(lasted: i64, state: NodeSeen) -> Vec<Departed> {
     let noticed = Lasting { since: ago(lasted), lasted: SignedDuration::from_secs(lasted) };
-    Departed { node: Some("n".to_owned()), grace: Some(30), noticed }
+    let (name, uid, node) = ("toko".to_owned(), "p-1".to_owned(), Some("n".to_owned()));
+    vec![Departed { name, uid, node, state, grace: Some(30), noticed }]
 }
 
 #[test]
@@ -69,25 +70,49 @@ fn a_lost_node_is_named_with_since_when_and_what_helps() {
         &["Node n ", "2026-06-01T11:50:00Z", "out-of-service", "Recreate"],
     );
     lost.pods.clear();
-    lost.departed = Some(departed(400));
+    lost.departed = departed(400, silent(600));
     check(&lost, READY, ("False", reason::NODE_UNREACHABLE), &["gone from the API server"]);
     assert!(told(&lost).pod.is_some(), "what is known of the last pod is kept until its end is proven");
-    lost.node = NodeSeen::Gone;
+    lost.departed = departed(400, NodeSeen::Gone);
     assert!(told(&lost).pod.is_none());
 }
 
 #[test]
 fn a_pod_that_nobody_saw_end_is_told_with_how_long_it_is_waited_for() {
     let mut vanished = seen("{}", PAIRED);
-    (vanished.node, vanished.departed) = (answering(900, false), Some(departed(5)));
+    vanished.departed = departed(5, answering(900, false));
     let words = ["gone from the API server since 2026-06-01T11:59:55Z", "node n ", "100 s after that"];
     check(&vanished, READY, ("False", reason::POD_TERMINATING), &words);
     assert!(told(&vanished).pod.is_some(), "what is known of the last pod is kept until its end is proven");
-    vanished.departed = Some(departed(100));
+    vanished.departed = departed(100, answering(900, false));
     assert!(told(&vanished).pod.is_none());
-    vanished.node = answering(5, true);
+    vanished.departed = departed(100, answering(5, true));
     let words = ["Node n answers again since 2026-06-01T11:59:55Z", "40 s after that"];
     check(&vanished, READY, ("False", reason::NODE_UNREACHABLE), &words);
+}
+
+#[test]
+fn whoever_takes_over_knows_from_the_status_what_is_waited_for() {
+    let known = |status: &str, departed: Vec<Departed>| {
+        let mut seen = seen("{}", status);
+        seen.departed = departed;
+        told(&seen).pod.map(|pod| (pod.name, pod.uid, pod.node))
+    };
+    let one = |name: &str, uid: &str, node: Option<&str>| {
+        Some((name.to_owned(), uid.to_owned(), node.map(str::to_owned)))
+    };
+    for state in [answering(900, false), silent(600)] {
+        assert_eq!(known("", departed(5, state)), one("toko", "p-1", Some("n")), "no status ever told of it");
+    }
+    let unbound = PAIRED.replace(r#","node":"n""#, "");
+    assert_eq!(known(&unbound, departed(5, silent(60))), one("toko", "p-1", Some("n")), "it was bound since");
+    let mut both = departed(5, answering(900, false));
+    both[0].uid = "p-0".to_owned();
+    both.extend(departed(5, answering(900, false)));
+    assert_eq!(known(PAIRED, both.clone()), one("toko", "p-1", Some("n")), "it does not change for nothing");
+    (both[1].name, both[1].uid) = ("former".to_owned(), "f-1".to_owned());
+    both.remove(0);
+    assert_eq!(known(PAIRED, both), one("former", "f-1", Some("n")), "whose volume it is to have");
 }
 
 #[test]
