@@ -262,17 +262,17 @@ fn members(context: &Arc<Context>) -> impl Fn() -> Vec<rollout::Session> + Send 
     let context = Arc::clone(context);
     move || {
         let sessions = context.world.sessions.state();
-        let readable = sessions.iter().filter_map(|session| session.0.as_ref().ok());
         let member = |session: &crds::WhatsAppSession| {
             let meta = &session.metadata;
             let (namespace, name) = (meta.namespace.as_deref()?, meta.name.as_deref()?);
             let pod = context.world.pods.get(namespace, name);
-            let member = rollout::Session::of(session, pod.as_deref(), context.fleet.revision())?;
+            let revision = context.fleet.revision();
+            let member = rollout::Session::of(session, pod.as_deref(), revision, &context.rules)?;
             let judged =
                 context.memory.was_looked_at(&member.key) && context.world.shows_own_writes(&member.key);
             Some(if judged { member } else { member.unjudged() })
         };
-        readable.filter_map(member).collect()
+        sessions.iter().filter_map(|session| session.0.as_ref().ok()).filter_map(member).collect()
     }
 }
 

@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::{Change, Health, Pod, Session};
+use crate::decide::{self, Rules};
 use crate::observe::{PodSeen, SessionKey};
 
 /// States that last until somebody acts, but for those that another program may mend (Outdated, Failed).
@@ -28,16 +29,22 @@ const HELD_UP: [&str; 11] = [
     reason::DUPLICATE_VOLUME,
 ];
 
-/// From a pod's deletion to its successor, beside its grace period.
-const REPLACED_WITHIN: i64 = 60;
+/// From the end of what a pod's deletion is waited for to its successor, with all that may slow that down.
+const REPLACED_WITHIN: SignedDuration = SignedDuration::from_secs(60);
 
 /// From a session's creation to its first pod, at most. A later one may be a successor.
 const FIRST_WITHIN: SignedDuration = SignedDuration::from_secs(5);
 
 impl Session {
-    /// Reads a session. `pod` is the one that bears its name; `revision` is the fleet's present one. None if it shall have no
-    /// pod, if nobody is to touch it, or if it never worked and no pod is on its way.
-    pub fn of(session: &WhatsAppSession, pod: Option<&PodSeen>, revision: &str) -> Option<Self> {
+    /// Reads a session. `pod` is the one that bears its name; `revision` is the fleet's present one, `rules` say how long a pod
+    /// is waited for that was not seen to end. None if it shall have no pod, if nobody is to touch it, or if it never worked and
+    /// no pod is on its way.
+    pub fn of(
+        session: &WhatsAppSession,
+        pod: Option<&PodSeen>,
+        revision: &str,
+        rules: &Rules,
+    ) -> Option<Self> {
         let meta = &session.metadata;
         let paused =
             meta.annotations.as_ref().and_then(|all| all.get(names::PAUSED)).is_some_and(|v| v == "true");
@@ -51,7 +58,7 @@ impl Session {
         if pod.is_none() && !is_linked(session) && told.is_some_and(is_held_up) {
             return None;
         }
-        let facts = pod.map(|pod| facts(session, pod, revision));
+        let facts = pod.map(|pod| facts(session, pod, (revision, replaced_within(session, rules))));
         let held_back = has_ended(session) && facts.as_ref().is_some_and(|pod| pod.change == Change::Fleet);
         Some(Self {
             key: SessionKey {
@@ -87,7 +94,14 @@ fn has_ended(session: &WhatsAppSession) -> bool {
     state.is_some_and(|state| ENDED.contains(&state))
 }
 
-fn facts(session: &WhatsAppSession, pod: &PodSeen, revision: &str) -> Pod {
+/// How long a session that worked is away at most before it has its next pod, as far as its pod and the operator go. A pod that
+/// vanished is waited for longer than one that is seen to end.
+fn replaced_within(session: &WhatsAppSession, rules: &Rules) -> SignedDuration {
+    let grace = SignedDuration::from_secs(session.spec.termination_grace_period_seconds);
+    grace.max(decide::departure_wait(grace, rules)) + REPLACED_WITHIN
+}
+
+fn facts(session: &WhatsAppSession, pod: &PodSeen, (revision, lead): (&str, SignedDuration)) -> Pod {
     let created = pod.created.unwrap_or(Timestamp::UNIX_EPOCH);
     let current = pod.revision.as_deref() == Some(revision);
     let outdated = speaks_of(session, pod)
@@ -97,7 +111,6 @@ fn facts(session: &WhatsAppSession, pod: &PodSeen, revision: &str) -> Pod {
         (true, true) => Change::Own,
         (true, false) => Change::Fleet,
     };
-    let lead = SignedDuration::from_secs(session.spec.termination_grace_period_seconds + REPLACED_WITHIN);
     let worked = down_since(session).is_none_or(|since| created.duration_since(since) <= lead);
     let replaced_working = worked && !is_first(session, created);
     Pod { uid: pod.uid.clone(), created, ending: pod.deleting.is_some(), current, replaced_working, change }

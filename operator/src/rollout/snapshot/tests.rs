@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::Pod as KubePod;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::fixtures::RULES;
 
 /// A linked session `toko`, up, with the pod `p-1` of revision `r1`.
 fn toko() -> Value {
@@ -40,7 +41,7 @@ fn pod(change: impl FnOnce(&mut Value)) -> PodSeen {
 fn read(change: impl FnOnce(&mut Value), pod: Option<&PodSeen>) -> Option<Session> {
     let mut session = toko();
     change(&mut session);
-    Session::of(&serde_json::from_value(session).unwrap(), pod, "r2")
+    Session::of(&serde_json::from_value(session).unwrap(), pod, "r2", &RULES)
 }
 
 fn ready(status: &str, reason: &str, time: &str) -> Value {
@@ -61,7 +62,8 @@ fn an_outdated_session_that_is_up() {
     assert_eq!(session.health, Health::Up);
     let facts = session.pod.unwrap();
     assert_eq!((facts.change, facts.current, facts.ending), (Change::Fleet, false, false));
-    let own = Session::of(&serde_json::from_value(toko()).unwrap(), Some(&pod(|_| {})), "r1").unwrap();
+    let session = serde_json::from_value(toko()).unwrap();
+    let own = Session::of(&session, Some(&pod(|_| {})), "r1", &RULES).unwrap();
     assert_eq!(own.pod.unwrap().change, Change::Own);
 }
 
@@ -114,6 +116,21 @@ fn a_pod_that_fails_says_why_and_whether_its_session_worked_before() {
     assert!(fresh.pod.unwrap().replaced_working);
     let long = read(at("08:55:00"), Some(&pod(|_| {}))).unwrap();
     assert!(!long.pod.unwrap().replaced_working, "five minutes before its pod was made it was down already");
+}
+
+#[test]
+fn a_pod_that_vanished_is_replaced_later_and_its_session_worked_all_the_same() {
+    let worked = |since: &'static str, rules: &Rules| {
+        let mut session = toko();
+        session["status"]["conditions"] = ready("False", "PodTerminating", since);
+        let session = serde_json::from_value(session).unwrap();
+        Session::of(&session, Some(&pod(|_| {})), "r2", rules).unwrap().pod.unwrap().replaced_working
+    };
+    // 60 s for the node to be known as dead, 30 s of grace, 10 s for the kubelet; then a minute.
+    assert!(worked("08:57:20", &RULES));
+    assert!(!worked("08:57:19", &RULES));
+    let not_waited_for = Rules { node_grace: SignedDuration::ZERO, ..RULES };
+    assert!(worked("08:58:30", &not_waited_for) && !worked("08:58:29", &not_waited_for));
 }
 
 #[test]
