@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use reqwest::Method;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::Value;
 use system_tests::cluster::{self, Cluster, Link, Relay};
 use system_tests::process::{Process, program};
@@ -102,11 +102,6 @@ impl Rival {
         let answer = http::json(Method::GET, &format!("{}/metrics", self.url), &Value::Null).await;
         answer.body.as_str().unwrap_or_default().lines().any(|line| line == "warest_operator_leader 1")
     }
-
-    fn signal(&self, signal: Signal) {
-        let id = self.process.id().expect("it runs");
-        kill_process(Pid::from_raw(id.cast_signed()).unwrap(), signal).unwrap();
-    }
 }
 
 /// When the new leader acquired the lease, by the API server's audit log: RFC 3339, as all its times.
@@ -173,10 +168,10 @@ async fn a_leader_that_wakes_up_too_late_ends_and_writes_nothing() {
     let mut first = rivals.start("first", None).await;
     let before = rivals.new_holder(None).await;
     let _second = rivals.start("second", None).await;
-    first.signal(Signal::STOP);
+    first.process.signal(Signal::STOP);
     let after = rivals.new_holder(Some(&before)).await;
     let moment = acquired(&rivals.lease().await.unwrap());
-    first.signal(Signal::CONT);
+    first.process.signal(Signal::CONT);
     assert_eq!(first.process.ended().await.code(), Some(1));
     assert_eq!(rivals.holder().await, Some(after));
     assert_eq!(rivals.writes_since(&first, &moment), [""; 0]);

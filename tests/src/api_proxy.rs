@@ -1,7 +1,7 @@
 //! A proxy in front of an API server that injects faults: the operator or the gateway talks to it in plain HTTP with a token.
 //!
 //! Comes in: the API server's address and CA. Goes out: a kubeconfig's `server`, and faults:
-//! refused, failing after the commit or black-holed requests, watches that are silent, stranded or cut, a server that lags
+//! refused, late, failing after the commit or black-holed requests, watches that are silent, stranded or cut, a server that lags
 //! behind, and a halt after the n-th write.
 //! It judges nothing: what must hold is the test's to say.
 
@@ -36,9 +36,17 @@ struct Shared {
     client: reqwest::Client,
     script: Mutex<Script>,
     halted: watch::Sender<bool>,
+    held: watch::Sender<Held>,
     flow: watch::Sender<Flow>,
     past: Mutex<Past>,
     tokens: Mutex<HashSet<String>>,
+}
+
+/// Requests that are held, or were.
+#[derive(Debug, Default)]
+struct Held {
+    let_go: bool,
+    answer: Option<StatusCode>,
 }
 
 /// What lists said last, by path and query.
@@ -77,6 +85,7 @@ impl ApiProxy {
             client,
             script: Mutex::default(),
             halted: watch::Sender::new(false),
+            held: watch::Sender::default(),
             flow: watch::Sender::new(Flow::default()),
             past: Mutex::default(),
             tokens: Mutex::default(),
@@ -88,6 +97,11 @@ impl ApiProxy {
             axum::serve(listener, app).await.expect("the proxy serves");
         });
         Self { address, shared, task }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Its URL: the `server` of a kubeconfig.
@@ -114,6 +128,22 @@ impl ApiProxy {
     /// Adds a fault.
     pub fn add(&self, rule: Rule) {
         self.script().rules.push(rule);
+    }
+
+    /// Takes all faults away.
+    pub fn clear(&self) {
+        self.script().rules.clear();
+    }
+
+    /// Lets go the request that is held, and gives what the API server answers to it.
+    ///
+    /// # Panics
+    /// When the proxy ends.
+    pub async fn release(&self) -> StatusCode {
+        self.shared.held.send_modify(|held| held.let_go = true);
+        let mut held = self.shared.held.subscribe();
+        let held = held.wait_for(|held| held.answer.is_some()).await.expect("the proxy goes on");
+        held.answer.expect("it is there")
     }
 
     /// From its `limit`-th write on, counted from now, nothing is answered any more (that write still is).
@@ -196,6 +226,7 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     shared.note_token(&request);
     let answer = match fault {
         Some(Fault::Hang) => std::future::pending().await,
+        Some(Fault::Hold) => hold(Arc::clone(&shared), request).await,
         Some(Fault::Refuse(status)) => refusal(status),
         Some(Fault::LoseAnswer) => {
             shared.forward(request).await;
@@ -211,6 +242,20 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     };
     shared.tell_halt();
     answer
+}
+
+/// Forwards a request once it is let go, in a task of its own: its caller may be gone by then.
+async fn hold(shared: Arc<Shared>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, MAX_BODY).await.expect("a request of bounded size");
+    let mut held = shared.held.subscribe();
+    let forwarded = tokio::spawn(async move {
+        held.wait_for(|held| held.let_go).await.expect("the proxy goes on");
+        let answer = shared.forward(Request::from_parts(parts, Body::from(body))).await;
+        shared.held.send_modify(|held| held.answer = Some(answer.status()));
+        answer
+    });
+    forwarded.await.unwrap_or_else(|_| StatusCode::BAD_GATEWAY.into_response())
 }
 
 /// An error as the API server words it.

@@ -21,6 +21,8 @@ pub mod pod;
 pub mod process;
 pub mod readme;
 pub mod rig;
+pub mod service_account;
 pub mod stack;
+pub mod tls_front;
 pub mod wait;
 pub mod witness;

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 
 use crate::wait::eventually;
@@ -67,9 +68,16 @@ impl Process {
     /// # Panics
     /// When it has ended already.
     pub fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Panics
+    /// When it has ended already.
+    pub fn signal(&self, signal: Signal) {
         let id = self.id().expect("it still runs");
-        let pid = rustix::process::Pid::from_raw(id.cast_signed()).expect("a process id");
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("the signal is sent");
+        kill_process(Pid::from_raw(id.cast_signed()).expect("a process id"), signal).expect("it is sent");
     }
 
     /// Waits for its end.

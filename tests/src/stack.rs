@@ -4,7 +4,7 @@
 //! with the chart's own roles, so a right that the chart forgets fails every test here.
 //! It must not look into the operator: tests judge by the API, by the pods and by the phones.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use reqwest::Method;
 use serde_json::Value;
@@ -18,6 +18,7 @@ use crate::gateway::ClusterGateway;
 use crate::http::{self, Answer};
 use crate::process::{Process, program};
 use crate::rig::Rig;
+use crate::service_account::ServiceAccount;
 
 mod roles;
 mod sessions;
@@ -75,20 +76,25 @@ impl Stack {
 
     /// [`Stack::start`] without the operator.
     pub async fn without_operator() -> Self {
-        Self::on(Place::Shared(cluster::shared().await)).await
+        Self::without_operator_on(ProcessNodeConfig::default()).await
+    }
+
+    /// [`Stack::without_operator`] with a node of this kind.
+    pub async fn without_operator_on(node: ProcessNodeConfig) -> Self {
+        Self::on(Place::Shared(cluster::shared().await), node).await
     }
 
     /// A stack without operator on a cluster that is this test's alone.
     pub async fn on_own_cluster(cluster: Cluster) -> Self {
-        Self::on(Place::Own(Box::new(cluster))).await
+        Self::on(Place::Own(Box::new(cluster)), ProcessNodeConfig::default()).await
     }
 
-    async fn on(place: Place) -> Self {
+    async fn on(place: Place, config: ProcessNodeConfig) -> Self {
         let cluster = place.cluster();
         crd::install(cluster).await;
         let namespace = cluster.restricted_namespace("stack").await;
         let accounts = roles::install(cluster, &namespace).await;
-        let node = node(cluster, &namespace, &format!("node-{namespace}")).await;
+        let node = node(cluster, &namespace, &format!("node-{namespace}"), config).await;
         let folder = TempDir::new().expect("a folder");
         Self { operator: None, node, rig: Rig::start().await, namespace, accounts, cluster: place, folder }
     }
@@ -105,7 +111,8 @@ impl Stack {
 
     /// One more node for the pods of this stack.
     pub async fn another_node(&self, name: &str) -> ProcessNode {
-        node(self.cluster(), &self.namespace, &format!("{name}-{}", self.namespace)).await
+        let config = ProcessNodeConfig::default();
+        node(self.cluster(), &self.namespace, &format!("{name}-{}", self.namespace), config).await
     }
 
     /// WhatsApp and its phones.
@@ -130,14 +137,27 @@ impl Stack {
     pub async fn start_operator(&mut self, more: &[(&str, &str)]) {
         let kubeconfig =
             self.cluster().kubeconfig_for_service_account(&self.namespace, &self.accounts.operator).await;
-        self.operator = Some(self.spawn_operator(kubeconfig, more).await);
+        self.operator = Some(self.spawn_operator(with(&kubeconfig), more).await);
+    }
+
+    /// Starts the operator as in a pod of this service account.
+    pub async fn start_operator_as(&mut self, account: &ServiceAccount, more: &[(&str, &str)]) {
+        self.operator = Some(self.spawn_operator(account.command(&program("operator")), more).await);
     }
 
     /// Starts the operator so that all that it asks of the API server goes through a proxy.
     pub async fn start_operator_through(&mut self, proxy: &ApiProxy, more: &[(&str, &str)]) {
         let token = self.cluster().service_account_token(&self.namespace, &self.accounts.operator).await;
         let kubeconfig = proxy.kubeconfig(self.folder.path(), &token, &self.namespace);
-        self.operator = Some(self.spawn_operator(kubeconfig, more).await);
+        self.operator = Some(self.spawn_operator(with(&kubeconfig), more).await);
+    }
+
+    /// Gives the operator away: it goes on, and another one may be started.
+    ///
+    /// # Panics
+    /// When none was started.
+    pub fn part_with_operator(&mut self) -> Operator {
+        self.operator.take().expect("an operator runs")
     }
 
     /// `kill -9` of the operator, if one runs.
@@ -153,13 +173,11 @@ impl Stack {
         ApiProxy::start(&cluster.api_server_url(), cluster.ca_pem().as_ref()).await
     }
 
-    async fn spawn_operator(&self, kubeconfig: PathBuf, more: &[(&str, &str)]) -> Operator {
+    async fn spawn_operator(&self, mut command: Command, more: &[(&str, &str)]) -> Operator {
         static STARTED: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
         let number = STARTED.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let address = self.folder.path().join(format!("operator-{number}.address"));
-        let mut command = Command::new(program("operator"));
         command
-            .env("KUBECONFIG", kubeconfig)
             .env("WAREST_NAMESPACE", &self.namespace)
             .env("WAREST_WATCH_NAMESPACES", &self.namespace)
             .env("WAREST_SESSION_IMAGE", IMAGE)
@@ -196,9 +214,16 @@ impl Place {
     }
 }
 
+/// An operator that finds the API server by this file.
+fn with(kubeconfig: &Path) -> Command {
+    let mut command = Command::new(program("operator"));
+    command.env("KUBECONFIG", kubeconfig);
+    command
+}
+
 /// A node that runs the session program for the pods of one namespace.
-async fn node(cluster: &Cluster, namespace: &str, name: &str) -> ProcessNode {
-    let mut config = ProcessNodeConfig::default().image("warest/session-pod", program("session-pod"));
+async fn node(cluster: &Cluster, namespace: &str, name: &str, config: ProcessNodeConfig) -> ProcessNode {
+    let mut config = config.image("warest/session-pod", program("session-pod"));
     config.labels = vec![("test".to_owned(), namespace.to_owned())];
     ProcessNode::start(cluster, name, config).await
 }

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::TryStreamExt as _;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use tokio::task::JoinHandle;
@@ -30,7 +31,7 @@ struct Seen {
     begun: bool,
     /// UIDs of pods that have not ended, by the UID of their session.
     living: BTreeMap<String, BTreeSet<String>>,
-    born: BTreeSet<String>,
+    born: Vec<ObjectMeta>,
     doubles: Vec<BTreeSet<String>>,
 }
 
@@ -69,10 +70,18 @@ impl Witness {
     /// # Panics
     /// When two did, or the watch has ended.
     pub fn pods(&self) -> usize {
+        self.born().len()
+    }
+
+    /// [`Witness::pods`], as each of them was first seen, in that order.
+    ///
+    /// # Panics
+    /// As it does.
+    pub fn born(&self) -> Vec<ObjectMeta> {
         assert!(!self.task.is_finished(), "the watch goes on");
         let seen = self.seen.lock().unwrap();
         assert_eq!(seen.doubles, Vec::<BTreeSet<String>>::new(), "two pods of one session");
-        seen.born.len()
+        seen.born.clone()
     }
 }
 
@@ -84,10 +93,12 @@ impl Seen {
             watcher::Event::Init => return,
             watcher::Event::InitDone => return self.begun = true,
         };
-        let owners = pod.metadata.owner_references.unwrap_or_default();
-        let Some(owner) = owners.into_iter().find(|owner| owner.controller == Some(true)) else { return };
-        let uid = pod.metadata.uid.unwrap_or_default();
-        self.born.insert(uid.clone());
+        let mut owners = pod.metadata.owner_references.iter().flatten();
+        let Some(owner) = owners.find(|owner| owner.controller == Some(true)).cloned() else { return };
+        let uid = pod.metadata.uid.clone().unwrap_or_default();
+        if !self.born.iter().any(|born| born.uid == pod.metadata.uid) {
+            self.born.push(pod.metadata);
+        }
         let ended = pod.status.and_then(|s| s.phase).is_some_and(|p| p == "Failed" || p == "Succeeded");
         let living = self.living.entry(owner.uid).or_default();
         if gone || ended {

@@ -13,6 +13,8 @@ pub enum Fault {
     Mask(StatusCode),
     /// Nothing comes back, ever.
     Hang,
+    /// The API server gets it when it is let go, whether or not the caller still waits (see [`super::ApiProxy::release`]).
+    Hold,
 }
 
 /// Which requests a fault is for.

@@ -26,6 +26,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::jiff::SignedDuration;
 use kube::{Api, Client};
 use tokio::runtime::Runtime;
 use tokio::task::AbortHandle;
@@ -44,6 +45,10 @@ pub struct ProcessNodeConfig {
     pub programs: BTreeMap<String, PathBuf>,
     /// Environment for every container, which wins over the pod's own. Values may use `$(POD_IP)`, `$(POD_NAME)`, `$(POD_NAMESPACE)`.
     pub environment: Vec<(String, String)>,
+    /// Files of this machine that every container finds at the same path, read-only.
+    pub files: Vec<PathBuf>,
+    /// How far the node's own clock is ahead: what it reports is stamped with it.
+    pub clock_ahead: SignedDuration,
     /// Labels of the Node.
     pub labels: Vec<(String, String)>,
     /// Between two signs of life.
@@ -57,6 +62,8 @@ impl Default for ProcessNodeConfig {
         Self {
             programs: BTreeMap::new(),
             environment: Vec::new(),
+            files: Vec::new(),
+            clock_ahead: SignedDuration::ZERO,
             labels: Vec::new(),
             heartbeat: Duration::from_secs(3),
             restart_backoff: Duration::from_secs(1),
@@ -69,6 +76,13 @@ impl ProcessNodeConfig {
     #[must_use]
     pub fn image(mut self, image: &str, program: impl Into<PathBuf>) -> Self {
         self.programs.insert(image.to_owned(), program.into());
+        self
+    }
+
+    /// Shows a file of this machine to every container, at the same path.
+    #[must_use]
+    pub fn file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.files.push(path.into());
         self
     }
 

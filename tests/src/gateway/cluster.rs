@@ -9,6 +9,7 @@ use tokio::process::Command;
 use super::{ADMIN, Rest};
 use crate::cluster::{Cluster, Relay};
 use crate::process::{Process, program};
+use crate::service_account::ServiceAccount;
 use crate::wait::eventually;
 
 /// The gateway's service account, as the chart calls it in the release `warest`.
@@ -51,12 +52,21 @@ impl ClusterGateway {
     /// # Panics
     /// When it ends before.
     pub async fn with(namespace: &str, kubeconfig: &Path, more: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(program("api-gateway"));
+        command.env("KUBECONFIG", kubeconfig);
+        Self::spawn(command, namespace, more).await
+    }
+
+    /// [`ClusterGateway::with`] of a gateway that runs as in a pod of this service account.
+    pub async fn in_pod(account: &ServiceAccount, namespace: &str, more: &[(&str, &str)]) -> Self {
+        Self::spawn(account.command(&program("api-gateway")), namespace, more).await
+    }
+
+    async fn spawn(mut command: Command, namespace: &str, more: &[(&str, &str)]) -> Self {
         let folder = TempDir::new().expect("a folder");
         let address = folder.path().join("address");
-        let mut command = Command::new(program("api-gateway"));
         command
             .env_remove("ADMIN_API_KEY")
-            .env("KUBECONFIG", kubeconfig)
             .env("WAREST_MODE", "kubernetes")
             .env("WAREST_NAMESPACE", namespace)
             .env("WAREST_OWN_NAMESPACE", namespace)

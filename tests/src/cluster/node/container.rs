@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -48,10 +47,10 @@ impl Container {
         let mut failures = 0;
         loop {
             let Some((plan, mut running)) = self.begin().await else { return };
-            let since = Timestamp::now();
+            let since = self.node.now();
             let code = self.attend(&plan, &mut running).await;
             let reason = if code == 0 { "Completed" } else { "Error" };
-            let ended = Ended { code, reason, message: String::new(), since, at: Timestamp::now() };
+            let ended = Ended { code, reason, message: String::new(), since, at: self.node.now() };
             self.view =
                 View { state: State::Ended(ended.clone()), ready: false, started: false, ..self.view };
             self.show();
@@ -89,7 +88,7 @@ impl Container {
         while !self.stopping() {
             match self.start().await {
                 Ok((plan, running)) => {
-                    self.view.state = State::Running { since: Timestamp::now() };
+                    self.view.state = State::Running { since: self.node.now() };
                     self.view.started = plan.startup.is_none();
                     self.view.ready = plan.startup.is_none() && plan.readiness.is_none();
                     self.show();
@@ -149,6 +148,12 @@ impl Container {
             }
         }
         claims.dedup();
+        let shown = self.node.config.files.iter().map(|path| Bind {
+            source: path.clone(),
+            target: path.to_string_lossy().into_owned(),
+            read_only: true,
+        });
+        binds.extend(shown);
         Ok((binds, claims))
     }
 

@@ -76,7 +76,7 @@ impl Inner {
             name: name.to_owned(),
             address,
             port: Network::port_of(address, 10250),
-            since: Timestamp::now(),
+            since: Timestamp::now() + config.clock_ahead,
             programs: Mutex::new(config.programs.clone()),
             config,
             folder,
@@ -86,6 +86,11 @@ impl Inner {
             running: Mutex::default(),
             off: AtomicBool::new(false),
         }
+    }
+
+    /// What the node's clock says.
+    pub(super) fn now(&self) -> Timestamp {
+        Timestamp::now() + self.config.clock_ahead
     }
 
     /// Takes a pod that is bound to the node, or news of one.

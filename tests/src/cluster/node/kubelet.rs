@@ -54,17 +54,18 @@ async fn live(node: &Inner) {
     }
     loop {
         let beat = async {
-            let status = Patch::Strategic(status(node, Timestamp::now()));
+            let status = Patch::Strategic(status(node, node.now()));
             call(nodes.patch_status(&node.name, &PatchParams::default(), &status)).await?;
-            renew(&leases, &node.name).await
+            renew(&leases, node).await
         };
         let pause = if beat.await.is_ok() { node.config.heartbeat } else { RETRY };
         tokio::time::sleep(pause).await;
     }
 }
 
-async fn renew(leases: &Api<Lease>, name: &str) -> Result<(), Failure> {
-    let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string();
+async fn renew(leases: &Api<Lease>, node: &Inner) -> Result<(), Failure> {
+    let name = &node.name;
+    let now = node.now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string();
     let lease = json!({
         "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": name},
         "spec": {"holderIdentity": name, "leaseDurationSeconds": LEASE_SECONDS, "renewTime": now},

@@ -49,10 +49,14 @@ struct Task {
 pub(super) async fn run(node: Arc<Inner>, mut desired: watch::Receiver<Desired>) {
     let pod = Arc::clone(&desired.borrow_and_update().pod);
     let (sender, changes) = mpsc::unbounded_channel();
-    let place = Place { pod_ip: node.cluster.network.pod(), host_ip: node.address, since: since(&pod) };
+    let place = Place {
+        pod_ip: node.cluster.network.pod(),
+        host_ip: node.address,
+        since: since(&pod).unwrap_or_else(|| node.now()),
+    };
     let over = is_over(&pod);
     let mut task = Task {
-        views: views(&pod, Timestamp::now()),
+        views: views(&pod, node.now()),
         pods: watch::Sender::new(Arc::clone(&pod)),
         stop: watch::Sender::new(None),
         containers: JoinSet::new(),
@@ -154,7 +158,7 @@ impl Task {
         }
         let pod = Arc::clone(&self.pods.borrow());
         let patch = if self.over { last_patch } else { patch };
-        let patch = Patch::Strategic(patch(&pod, &self.views, self.place, Timestamp::now()));
+        let patch = Patch::Strategic(patch(&pod, &self.views, self.place, self.node.now()));
         let (api, name) = (self.api(), pod.name_any());
         match call(api.patch_status(&name, &PatchParams::default(), &patch)).await {
             Ok(_) | Err(Failure::Gone) => true,
@@ -170,7 +174,7 @@ impl Task {
     async fn leave(&mut self) {
         let pod = Arc::clone(&self.pods.borrow());
         if !self.over {
-            let now = Timestamp::now();
+            let now = self.node.now();
             self.views = self.views.drain(..).map(|view| view.over(now)).collect();
             (self.over, self.unreported) = (true, true);
         }
@@ -211,9 +215,9 @@ fn is_over(pod: &Pod) -> bool {
     matches!(phase, Some("Succeeded" | "Failed"))
 }
 
-fn since(pod: &Pod) -> Timestamp {
-    let time = pod.status.as_ref().and_then(|status| status.start_time.as_ref());
-    time.map_or_else(Timestamp::now, |time| time.0)
+/// When a node took the pod, if it has said so.
+fn since(pod: &Pod) -> Option<Timestamp> {
+    Some(pod.status.as_ref()?.start_time.as_ref()?.0)
 }
 
 /// What the containers of a pod do that this node has just come to know: nothing, though some may have run before.
