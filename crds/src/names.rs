@@ -15,6 +15,9 @@ pub const RESTARTED_AT: &str = "warest.io/restartedAt";
 pub const TEMPLATE_HASH: &str = "warest.io/template-hash";
 /// Annotation on a pod: hash of what the operator gives to all pods alike (default image, program flags). A new one is a fleet rollout.
 pub const REVISION: &str = "warest.io/revision";
+/// Annotation on a pod: when the operator made it, by the operator's own clock: what it measures from then on it never compares
+/// with another's.
+pub const MADE_AT: &str = "warest.io/made-at";
 /// Label on a session: `true` makes it go first in a fleet rollout.
 pub const CANARY: &str = "warest.io/canary";
 /// Label on all children: the session's name.

@@ -147,6 +147,7 @@ pub(crate) fn pod(seen: &Observed) -> PodSeen {
         last_exit: None,
         restarts: 0,
         created: Some(ago(70)),
+        made: Some(ago(70)),
         template_hash: Some(desired.template_hash),
         revision: Some(desired.revision),
         place: Some(("toko-session".to_owned(), String::new())),

@@ -106,7 +106,7 @@ pub struct Session {
 pub struct Pod {
     /// Its UID.
     pub uid: String,
-    /// When it was made.
+    /// When it was made, by the operator's clock.
     pub created: Timestamp,
     /// It is being deleted.
     pub ending: bool,

@@ -13,6 +13,7 @@ use super::objects::still_asks;
 use super::{Work, gone, merged, only, posted, wrote};
 use crate::build;
 use crate::call::{CallError, call};
+use crate::departures::whole_second;
 use crate::gate::{Expected, Kind};
 use crate::observe::PodSeen;
 
@@ -24,7 +25,7 @@ pub(super) async fn create(work: Work<'_>) -> Result<(), CallError> {
     let Some(desired) = work.desired else { return Ok(()) };
     still_asks(work).await?;
     let epoch = work.seen.status().and_then(|status| status.writer_epoch);
-    let pod = build::pod::with_writer_epoch(desired.pod.clone(), epoch);
+    let pod = build::pod::made_at(build::pod::with_writer_epoch(desired.pod.clone(), epoch), whole_second());
     let api = pods(work);
     let made = match call(api.create(&posted(), &pod)).await {
         Err(CallError::Exists) => {

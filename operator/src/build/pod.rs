@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{
     Container, ContainerPort, EnvVar, LocalObjectReference, Pod, PodSecurityContext, PodSpec, SeccompProfile,
     Toleration,
 };
+use k8s_openapi::jiff::Timestamp;
 use session_api::ConfigPush;
 
 use super::metadata;
@@ -57,6 +58,13 @@ pub fn with_writer_epoch(mut pod: Pod, epoch: Option<i64>) -> Pod {
         let epoch = epoch.unwrap_or(0).to_string();
         env.push(EnvVar { name: MIN_WRITER_EPOCH.to_owned(), value: Some(epoch), value_from: None });
     }
+    pod
+}
+
+/// The same pod, made now.
+#[must_use]
+pub fn made_at(mut pod: Pod, now: Timestamp) -> Pod {
+    pod.metadata.annotations.get_or_insert_default().insert(names::MADE_AT.to_owned(), now.to_string());
     pod
 }
 

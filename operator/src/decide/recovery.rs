@@ -41,13 +41,16 @@ pub fn reason(pod: &PodSeen) -> String {
 /// When the pod will have run long enough for what was before to be forgotten.
 pub fn forgiven_at(pod: &PodSeen) -> Option<Timestamp> {
     match &pod.container {
-        Container::Running { since } => since.map(|since| later(since, STABLE)),
+        // A kubelet's clock that is behind forgives nothing too early.
+        Container::Running { since } => {
+            since.map(|since| later(pod.made.map_or(since, |made| made.max(since)), STABLE))
+        }
         Container::Unseen | Container::Waiting { .. } | Container::Terminated(_) => None,
     }
 }
 
 fn was_stable(seen: &Observed, pod: &PodSeen) -> bool {
-    pod.created.is_some_and(|created| pod.has_run() && seen.now.duration_since(created) > STABLE)
+    pod.made.is_some_and(|made| pod.has_run() && seen.now.duration_since(made) > STABLE)
 }
 
 /// A time that much later.

@@ -123,8 +123,20 @@ fn waits_between_pods_double_up_to_five_minutes_and_start_anew_after_ten_good_on
         annotated(&mut seen, |session| session.status.as_mut().unwrap().recovery = Some(next));
     }
     assert_eq!(waits, [10, 20, 40, 80, 160, 300, 300]);
-    seen.pods[0].created = Some(ago(3_600));
+    seen.pods[0].made = Some(ago(3_600));
     assert_eq!(recovery::after_end(&seen, &seen.pods[0]).count, 1);
+}
+
+#[test]
+fn a_node_whose_clock_is_behind_forgives_nothing_early() {
+    let mut seen = running("{}", PAIRED, SessionState::Open);
+    let forgiven = |since, made, seen: &mut Observed| {
+        seen.pods[0].container = Container::Running { since: Some(since) };
+        seen.pods[0].made = Some(made);
+        recovery::forgiven_at(&seen.pods[0])
+    };
+    assert_eq!(forgiven(ago(900), ago(5), &mut seen), Some(ago(-595)));
+    assert_eq!(forgiven(ago(5), ago(900), &mut seen), Some(ago(-595)), "its container was started again");
 }
 
 #[test]

@@ -111,7 +111,7 @@ pub(super) async fn about(context: &Context, key: &SessionKey, seen: &Observed) 
 /// What does not come up for so long that the cluster is asked about it: a pod on its node, or a claim.
 fn overdue(seen: &Observed) -> Option<Overdue> {
     let pod = seen.own_pod().filter(|pod| pod.deleting.is_none() && !pod.has_run() && !pod.has_ended())?;
-    let old = pod.created.is_some_and(|created| seen.now.duration_since(created) >= SLOW);
+    let old = pod.made.is_some_and(|made| seen.now.duration_since(made) >= SLOW);
     let claim = seen.claim.as_ref().filter(|claim| claim.phase == ClaimPhase::Pending);
     let (kind, name, uid) = match (old, claim, &pod.node) {
         (true, Some(claim), _) => ("PersistentVolumeClaim", &claim.name, &claim.uid),
@@ -149,7 +149,7 @@ mod tests {
             let mut seen = seen("{}", PAIRED);
             let node = node.map(str::to_owned);
             let made = Some(ago(seconds));
-            seen.pods = vec![PodSeen { created: made, container: Container::Unseen, node, ..pod(&seen) }];
+            seen.pods = vec![PodSeen { made, container: Container::Unseen, node, ..pod(&seen) }];
             seen.claim = Some(ClaimSeen { phase, ..claim() });
             overdue(&seen).map(|about| about.selector())
         };

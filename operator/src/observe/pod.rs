@@ -42,8 +42,10 @@ pub struct PodSeen {
     pub last_exit: Option<Exit>,
     /// How often the container was restarted.
     pub restarts: i32,
-    /// When it was made.
+    /// When it was made, by the API server's clock.
     pub created: Option<Timestamp>,
+    /// When it was made, by the clock of the operator that made it; the API server's if that is not known.
+    pub made: Option<Timestamp>,
     /// Hash of its template.
     pub template_hash: Option<String>,
     /// Hash of what all pods have alike.
@@ -114,6 +116,7 @@ impl PodSeen {
         let owner = content::controller(meta);
         let annotation = |key: &str| meta.annotations.as_ref().and_then(|all| all.get(key).cloned());
         let name = meta.name.clone().unwrap_or_default();
+        let created = meta.creation_timestamp.as_ref().map(|time| time.0);
         Self {
             labelled: content::labelled(meta, &name, owner.as_ref().map_or("", |owner| &owner.uid)),
             name,
@@ -131,7 +134,8 @@ impl PodSeen {
             restarts: session_container(&status).map_or(0, |container| container.restart_count),
             reason: status.reason,
             message: status.message,
-            created: meta.creation_timestamp.as_ref().map(|time| time.0),
+            created,
+            made: annotation(names::MADE_AT).and_then(|made| made.parse().ok()).or(created),
             template_hash: annotation(names::TEMPLATE_HASH),
             revision: annotation(names::REVISION),
             place: pod.spec.as_ref().and_then(place),

@@ -102,7 +102,8 @@ fn replaced_within(session: &WhatsAppSession, rules: &Rules) -> SignedDuration {
 }
 
 fn facts(session: &WhatsAppSession, pod: &PodSeen, (revision, lead): (&str, SignedDuration)) -> Pod {
-    let created = pod.created.unwrap_or(Timestamp::UNIX_EPOCH);
+    // By the operator's clock, as all that it is compared with.
+    let created = pod.made.unwrap_or(Timestamp::UNIX_EPOCH);
     let current = pod.revision.as_deref() == Some(revision);
     let outdated = speaks_of(session, pod)
         && session.status.as_ref().and_then(|status| status.pod.as_ref()).is_some_and(|told| told.outdated);
@@ -112,14 +113,16 @@ fn facts(session: &WhatsAppSession, pod: &PodSeen, (revision, lead): (&str, Sign
         (true, false) => Change::Fleet,
     };
     let worked = down_since(session).is_none_or(|since| created.duration_since(since) <= lead);
-    let replaced_working = worked && !is_first(session, created);
+    let replaced_working = worked && !is_first(session, pod);
     Pod { uid: pod.uid.clone(), created, ending: pod.deleting.is_some(), current, replaced_working, change }
 }
 
-/// Whether a pod that was made then is the session's first: it replaced nothing.
-fn is_first(session: &WhatsAppSession, pod_created: Timestamp) -> bool {
-    let asked_for = session.metadata.creation_timestamp.as_ref();
-    asked_for.is_some_and(|time| pod_created.duration_since(time.0) <= FIRST_WITHIN)
+/// Whether a pod is the session's first, by the API server's clock: it replaced nothing.
+fn is_first(session: &WhatsAppSession, pod: &PodSeen) -> bool {
+    let asked_for = session.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    asked_for
+        .zip(pod.created)
+        .is_some_and(|(asked_for, created)| created.duration_since(asked_for) <= FIRST_WITHIN)
 }
 
 fn health(session: &WhatsAppSession, pod: Option<&PodSeen>) -> Health {

@@ -134,6 +134,17 @@ fn a_pod_that_vanished_is_replaced_later_and_its_session_worked_all_the_same() {
 }
 
 #[test]
+fn a_clock_other_than_the_operators_is_no_excuse() {
+    let at_eight =
+        |pod: &mut Value| pod["metadata"]["annotations"]["warest.io/made-at"] = "2026-01-01T08:00:20Z".into();
+    let down = |s: &mut Value| s["status"]["conditions"] = ready("False", "PodTerminating", "08:00:00");
+    let facts = read(down, Some(&pod(at_eight))).unwrap().pod.unwrap();
+    assert!(facts.replaced_working, "the API server's clock is an hour ahead");
+    assert_eq!(facts.created.to_string(), "2026-01-01T08:00:20Z");
+    assert!(!read(down, Some(&pod(|_| {}))).unwrap().pod.unwrap().replaced_working);
+}
+
+#[test]
 fn a_first_pod_replaced_nothing() {
     let new_since = |time: &'static str| {
         let change = move |s: &mut Value| {
