@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use session_api::{ConfigPush, EventData, PairingCode, QrCode, SessionStatus};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -129,21 +129,33 @@ pub(crate) struct SessionHandle {
 /// An event that is not kept, and when it happened.
 pub(crate) type PassingEvent = (u64, EventData);
 
-/// Signs of life.
-#[derive(Debug, Default)]
+/// Signs of life. Their clock is one that nobody can set.
+#[derive(Debug)]
 pub(crate) struct Health {
+    begun: Instant,
+    /// Milliseconds after the beginning.
     heartbeat: AtomicU64,
     saver_halted: AtomicBool,
 }
 
+impl Default for Health {
+    fn default() -> Self {
+        Self { begun: Instant::now(), heartbeat: AtomicU64::new(0), saver_halted: AtomicBool::new(false) }
+    }
+}
+
 impl Health {
     fn beat(&self) {
-        self.heartbeat.store(now_ms(), Ordering::Relaxed);
+        self.heartbeat.store(self.age_ms(), Ordering::Relaxed);
     }
 
-    /// When the session task was last seen working, Unix milliseconds.
-    pub(crate) fn heartbeat(&self) -> u64 {
-        self.heartbeat.load(Ordering::Relaxed)
+    fn age_ms(&self) -> u64 {
+        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// How long ago the session task was last seen working, milliseconds.
+    pub(crate) fn silent_ms(&self) -> u64 {
+        self.age_ms().saturating_sub(self.heartbeat.load(Ordering::Relaxed))
     }
 
     /// Whether the client has given up saving its keys.
@@ -214,4 +226,20 @@ impl SessionHandle {
 pub(crate) fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn silence_is_counted_from_the_last_sign_of_life() {
+        let begun = Instant::now().checked_sub(Duration::from_secs(100)).unwrap();
+        let health = Health { begun, ..Health::default() };
+        assert!(health.silent_ms() >= 100_000);
+        health.beat();
+        assert!(health.silent_ms() < 50_000);
+    }
 }

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use session_api::SessionState;
 
 use super::App;
-use crate::session::now_ms;
 
 /// The session task beats every few seconds; after this long without, it is stuck.
 const STUCK_MS: u64 = 60_000;
@@ -16,7 +15,7 @@ const STUCK_MS: u64 = 60_000;
 /// Whether the process should go on living. Being logged out, banned or unpaired is no reason to restart it.
 pub(super) async fn livez(State(app): State<App>) -> (StatusCode, Json<Value>) {
     let health = app.session.health();
-    let silent_ms = now_ms().saturating_sub(health.heartbeat());
+    let silent_ms = health.silent_ms();
     let problem = if silent_ms > STUCK_MS {
         Some(("session_stuck", format!("the session task has not moved for {silent_ms} ms")))
     } else if health.saver_halted() {

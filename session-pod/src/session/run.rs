@@ -89,7 +89,6 @@ impl Runner {
         let (codes, codes_seen) = watch::channel(Codes::default());
         let passing = broadcast::Sender::new(PASSING);
         let health = Arc::new(Health::default());
-        health.beat();
         let handle = SessionHandle {
             mailbox,
             status: status_seen,
