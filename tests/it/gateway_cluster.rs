@@ -1,10 +1,12 @@
 //! The gateway on a real API server, with the chart's own rights: what it makes, sees and keeps. No operator runs here: pods
 //! are objects that the tests write, behind which real session programs answer.
 
+mod api_server;
 mod first_key;
 mod gateway;
 mod life;
 mod places;
+mod pods;
 mod revoked;
 mod routes;
 

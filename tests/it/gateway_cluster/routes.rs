@@ -2,77 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use crds::token;
 use reqwest::Method;
 use serde_json::{Value, json};
 use system_tests::cluster::Link;
 use system_tests::http;
-use system_tests::pod::Pod;
-use system_tests::stack::Stack;
 use system_tests::wait::{eventually, within};
 
-use super::gateway::{Gateway, apply, cluster_key, get};
+use super::gateway::{Gateway, apply};
+use super::pods::{address, made, object, program, token};
 use super::{prepared, session};
-
-/// A session's resource; gives its UID.
-async fn made(stack: &Stack, name: &str) -> String {
-    apply(stack.cluster(), stack.namespace(), &session(name)).await;
-    let resource = get(stack.cluster(), stack.namespace(), &format!("whatsappsession/{name}")).await;
-    resource["metadata"]["uid"].as_str().unwrap().to_owned()
-}
-
-/// The token of a session's pod.
-async fn token(stack: &Stack, uid: &str) -> String {
-    token::derive(&cluster_key(stack.cluster(), stack.namespace()).await, uid)
-}
-
-/// A real session program with the identity of this session.
-async fn program(stack: &Stack, name: &str, uid: &str) -> Pod {
-    let token = token(stack, uid).await;
-    let identity = [("WAREST_SESSION_ID", name), ("WAREST_SESSION_UID", uid), ("WAREST_TOKEN", &token)];
-    Pod::start_with(&stack.rig().ws_url(), &identity).await
-}
-
-/// A pod object that the session of this name and UID controls, and that says that it runs at `address`.
-async fn object(stack: &Stack, name: &str, (session, uid): (&str, &str), address: &str) {
-    let (cluster, namespace) = (stack.cluster(), stack.namespace());
-    let (ip, port) = address.rsplit_once(':').unwrap();
-    let port: u16 = port.parse().unwrap();
-    let restricted = json!({
-        "allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}, "runAsNonRoot": true,
-        "seccompProfile": {"type": "RuntimeDefault"},
-    });
-    let owner = json!({"apiVersion": "warest.io/v1alpha1", "kind": "WhatsAppSession", "name": session, "uid": uid, "controller": true});
-    let pod = json!({
-        "apiVersion": "v1", "kind": "Pod",
-        "metadata": {"name": name, "labels": {"app.kubernetes.io/name": "whatsapp-session"}, "ownerReferences": [owner]},
-        "spec": {
-            // Nobody binds it: what it says of itself is what the test says.
-            "schedulerName": "nobody", "terminationGracePeriodSeconds": 0,
-            "containers": [{"name": "session", "image": "x", "ports": [{"name": "http", "containerPort": port}], "securityContext": restricted}],
-        },
-    });
-    apply(cluster, namespace, &pod).await;
-    let state = json!({"running": {"startedAt": "2026-11-22T16:50:00Z"}});
-    let status = json!({"status": {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "containerStatuses": [
-        {"name": "session", "image": "x", "imageID": "x", "ready": false, "restartCount": 0, "state": state}]}});
-    let target = format!("pod/{name}");
-    let patch = [
-        "-n",
-        namespace,
-        "patch",
-        &target,
-        "--subresource=status",
-        "--type=merge",
-        "-p",
-        &status.to_string(),
-    ];
-    cluster.kubectl(&patch).await.ok();
-}
-
-fn address(pod: &Pod) -> String {
-    pod.url().trim_start_matches("http://").to_owned()
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_known_routes_are_served_while_the_api_server_is_away() {
@@ -112,6 +50,25 @@ async fn the_last_known_routes_are_served_while_the_api_server_is_away() {
     })
     .await;
     assert!(gateway.get("/api/sessions/toko").await.ok()["qr"].is_string());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_an_api_server_it_starts_and_is_ready_once_there_is_one() {
+    let stack = prepared().await;
+    let (cluster, namespace) = (stack.cluster(), stack.namespace());
+    apply(cluster, namespace, &session("toko")).await;
+    let relay = cluster.relay().await;
+    relay.set(Link::Cut);
+    let gateway = Gateway::behind(cluster, &relay, namespace).await;
+    eventually("the gateway to say what it lacks", || async {
+        let why = gateway.get("/health/ready").await.error(503, "not_ready");
+        why.contains("API server does not answer").then_some(())
+    })
+    .await;
+    gateway.get("/api/sessions").await.error(503, "not_ready");
+    relay.set(Link::Up);
+    let gateway = gateway.ready().await;
+    assert_eq!(gateway.ids(super::ADMIN).await, ["toko"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
