@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crds::conditions::{self, reason};
-use crds::status::{PodStatus, WhatsAppSessionStatus};
+use crds::status::WhatsAppSessionStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use crate::observe::SessionKey;
@@ -106,7 +106,6 @@ pub fn passes(reason: &str) -> bool {
 fn may_wait(before: Option<&WhatsAppSessionStatus>, now: &WhatsAppSessionStatus) -> bool {
     let nothing = WhatsAppSessionStatus::default();
     let before = before.unwrap_or(&nothing);
-    let is_ready = |status| find(status, conditions::READY).is_some_and(|ready| ready.status == "True");
     let same_spec = before.observed_generation.is_none_or(|seen| now.observed_generation == Some(seen));
     let passing = now.conditions.iter().all(|condition| {
         let was = find(before, &condition.type_);
@@ -114,7 +113,10 @@ fn may_wait(before: Option<&WhatsAppSessionStatus>, now: &WhatsAppSessionStatus)
             was.is_some_and(|was| (&was.status, &was.reason) == (&condition.status, &condition.reason));
         same || (passes(&condition.reason) && was.is_none_or(|was| passes(&was.reason)))
     });
-    same_spec && passing && !is_ready(before) && !is_ready(now) && !teaches(before, now)
+    let holds = |status, kind| find(status, kind).is_some_and(|condition| condition.status == "True");
+    let unready = !holds(before, conditions::READY) && !holds(now, conditions::READY);
+    let same_link = holds(before, conditions::PAIRED) == holds(now, conditions::PAIRED);
+    same_spec && passing && unready && same_link && !teaches(before, now)
 }
 
 /// Whether there is something new to be remembered: what the next decision, or another operator, would lack.
@@ -125,18 +127,20 @@ fn teaches(before: &WhatsAppSessionStatus, now: &WhatsAppSessionStatus) -> bool 
         let storage = status.storage.clone().filter(|_| opened(status) != (None, None));
         storage.map(|storage| (storage.claim_name, storage.claim_uid, storage.reset_token))
     };
-    let outdated = |status: &WhatsAppSessionStatus| status.pod.as_ref().is_some_and(|pod| pod.outdated);
+    let pod = |status: &WhatsAppSessionStatus| {
+        status.pod.clone().map(|pod| (pod.name, pod.uid, pod.node, pod.outdated))
+    };
     opened(before) != opened(now)
         || volume(before) != volume(now)
         || before.recovery != now.recovery
-        || outdated(before) != outdated(now)
-        || place(now).is_some_and(|there| place(before) != Some(there))
+        || (pod(before) != pod(now) && !waits_for_node(before, now))
 }
 
-/// Which process may run, and where: none without a node. That an older one is still told of does no harm.
-fn place(status: &WhatsAppSessionStatus) -> Option<(&str, &str)> {
-    let PodStatus { uid, node, .. } = status.pod.as_ref()?;
-    Some((uid, node.as_deref()?))
+/// Whether all that is new of the pod is that it waits for a node: nothing of it runs before it has one.
+fn waits_for_node(before: &WhatsAppSessionStatus, now: &WhatsAppSessionStatus) -> bool {
+    let pod = now.pod.as_ref().filter(|pod| pod.node.is_none() && !pod.outdated);
+    let is_made = find(now, conditions::POD_READY).is_some_and(|it| it.reason == reason::CONTAINER_NOT_READY);
+    before.pod.is_none() && pod.is_some() && is_made
 }
 
 fn find<'s>(status: &'s WhatsAppSessionStatus, kind: &str) -> Option<&'s Condition> {

@@ -92,13 +92,17 @@ fn what_somebody_waits_for_or_another_operator_needs_is_written_at_once() {
 }
 
 #[test]
-fn a_pod_that_is_gone_is_told_of_a_little_longer() {
+fn a_pod_that_is_gone_is_told_at_once_even_if_it_had_no_node() {
     let ending = told(&with_pod(seen("{}", PAIRED), has_run));
     let mut gone = seen("{}", &serde_json::to_string(&ending).unwrap());
     gone.pods.clear();
     let gone = told(&gone);
     assert!(ending.pod.is_some() && gone.pod.is_none());
-    assert!(may_wait(Some(&ending), &gone));
+    assert!(!may_wait(Some(&ending), &gone));
+    let unbound = told(&with_pod(new(None), |_| {}));
+    let mut vanished = unbound.clone();
+    vanished.conditions[1].reason = reason::POD_TERMINATING.to_owned();
+    assert!(may_wait(None, &unbound) && !may_wait(None, &vanished));
 }
 
 #[test]
