@@ -60,9 +60,14 @@ impl Departures {
         self.note(&pod.uid, Departure { noticed: None, ..Departure::of(place, pod) });
     }
 
-    /// A status tells of a pod that writes to this volume, and no watch shows it.
-    pub fn told(&self, namespace: &str, told: &PodStatus, volume: &Volume) {
-        let place = (namespace.to_owned(), told.name.clone());
+    /// The status of the session of this place and volume tells of a pod that no watch shows. What can be no pod's name is
+    /// taken for the session's.
+    pub fn told(&self, place: &Place, told: &PodStatus, volume: &Volume) {
+        let of_names = |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit() || it == b'-' || it == b'.';
+        let is_name =
+            told.name.starts_with(|it: char| it.is_ascii_alphanumeric()) && told.name.bytes().all(of_names);
+        let name = if is_name { &told.name } else { &place.1 };
+        let place = (place.0.clone(), name.clone());
         let (node, volume) = (told.node.clone(), Some(volume.clone()));
         self.note(&told.uid, Departure { node, volume, ..Departure::at(place) });
     }

@@ -76,20 +76,33 @@ fn what_a_new_list_leaves_out_may_have_been_bound_since() {
 
 #[test]
 fn a_status_alone_proves_nothing_and_a_kubelet_is_believed_before_it() {
-    let unseen = may_run(|departures, _| departures.told("shop", &told(), &volume())).unwrap();
+    let unseen = may_run(|departures, _| departures.told(&place("toko"), &told(), &volume())).unwrap();
     assert_eq!((unseen.node.as_deref(), unseen.grace), (Some("n"), None));
     let seen_to_end = may_run(|departures, last| {
         departures.deleted(place("toko"), &PodSeen { phase: Phase::Failed, ..last });
-        departures.told("shop", &told(), &volume());
+        departures.told(&place("toko"), &told(), &volume());
     });
     assert_eq!(seen_to_end, None);
+}
+
+#[test]
+fn what_cannot_be_a_name_is_not_asked_for() {
+    for name in ["", "../secrets/x", "a/b", "..", "A"] {
+        let told = PodStatus { name: name.to_owned(), ..told() };
+        let departed = may_run(|departures, _| departures.told(&place("toko"), &told, &volume()));
+        assert_eq!(
+            departed.map(|departed| (departed.name, departed.uid)),
+            Some(("toko".into(), "p-1".into())),
+            "{name}"
+        );
+    }
 }
 
 #[test]
 fn the_end_of_one_pod_says_nothing_of_another_of_its_name() {
     let departures = Departures::default();
     departures.deleted(place("toko"), &PodSeen { phase: Phase::Succeeded, ..last() });
-    departures.told("shop", &PodStatus { uid: "p-0".to_owned(), ..told() }, &volume());
+    departures.told(&place("toko"), &PodStatus { uid: "p-0".to_owned(), ..told() }, &volume());
     assert_eq!(departures.uids(), ["p-0"]);
     let stranger = PodSeen { uid: "p-2".to_owned(), owner: None, ..last() };
     departures.is_there(&place("toko"), &stranger);
@@ -101,7 +114,7 @@ fn the_end_of_one_pod_says_nothing_of_another_of_its_name() {
 fn another_pod_with_the_same_volume_counts_and_one_that_is_there_again_does_not() {
     assert!(may_run(|departures, last| departures.deleted(place("former"), &last)).is_some());
     let former = PodStatus { name: "former".to_owned(), ..told() };
-    let known_by_its_status = may_run(|departures, _| departures.told("shop", &former, &volume()));
+    let known_by_its_status = may_run(|departures, _| departures.told(&place("toko"), &former, &volume()));
     assert_eq!(known_by_its_status.unwrap().name, "former");
     let elsewhere = ("bank".to_owned(), "toko".to_owned());
     assert_eq!(may_run(|departures, last| departures.deleted(elsewhere, &last)), None);
@@ -129,7 +142,7 @@ fn what_has_ended_once_has_ended() {
     departures.deleted(place("toko"), &last());
     departures.ended(["p-1"]);
     departures.unlisted(place("toko"), &last());
-    departures.told("shop", &told(), &volume());
+    departures.told(&place("toko"), &told(), &volume());
     assert_eq!(departures.uids(), [""; 0]);
 }
 

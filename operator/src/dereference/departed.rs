@@ -23,7 +23,7 @@ pub(super) async fn look(
     let (departures, place) = (&context.world.departures, (key.namespace.clone(), key.name.clone()));
     let volume = claim::place(&key.name, &seen.session.spec);
     if let Some(told) = seen.status().and_then(|status| status.pod.as_ref()) {
-        departures.told(&key.namespace, told, &volume);
+        departures.told(&place, told, &volume);
     }
     let api: Api<Pod> = Api::namespaced(context.world.client.clone(), &key.namespace);
     for name in departures.suspects(&place, &volume) {
