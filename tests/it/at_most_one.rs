@@ -5,12 +5,15 @@ use axum::http::{Method, StatusCode};
 use crds::conditions::{READY, reason};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, PostParams};
+use rustix::process::Signal;
 use serde_json::json;
 use system_tests::api_proxy::{Fault, Rule};
 use system_tests::cluster::{Cluster, ClusterConfig, overlaps};
 use system_tests::stack::Stack;
 use system_tests::wait::eventually;
 use system_tests::witness::Witness;
+
+use crate::late::LEASE;
 
 /// A session whose process is not waited for long when nobody saw it end.
 fn soon() -> serde_json::Value {
@@ -152,6 +155,32 @@ async fn a_watch_that_hides_its_own_pod_makes_no_second_one() {
     stack.ready("toko").await;
     assert_eq!(witness.pods(), 2);
     assert_eq!(overlaps(&stack.node().opens()), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_former_leaders_word_that_arrives_late_undoes_nothing() {
+    let mut stack = Stack::without_operator().await;
+    let proxy = stack.proxy().await;
+    stack.start_operator_through(&proxy, &LEASE).await;
+    stack.paired("toko", soon()).await;
+    let first = stack.session("toko").await.status.unwrap();
+    // Its status is on its way when it freezes: of a session that is being suspended, with the pod that it has had.
+    proxy.add(Rule::next(Method::PATCH, "/whatsappsessions/toko/status", 1, Fault::Hold));
+    stack.patch("toko", json!({"operatingMode": "Suspended"})).await;
+    eventually("the status to be under way", || async { (proxy.pending() == 0).then_some(()) }).await;
+    let mut frozen = stack.part_with_operator();
+    frozen.process().signal(Signal::STOP);
+    stack.start_operator(&LEASE).await;
+    stack.reaches("toko", READY, "False", reason::SUSPENDED).await;
+    stack.patch("toko", json!({"operatingMode": "Running"})).await;
+    stack.ready("toko").await;
+    let before = stack.session("toko").await.status.unwrap();
+    assert_eq!(proxy.release().await, StatusCode::CONFLICT);
+    let after = stack.session("toko").await.status.unwrap();
+    assert!(after.account.is_some() && after.account == first.account);
+    assert!(after.writer_epoch > first.writer_epoch, "{first:#?} {after:#?}");
+    assert_eq!((&after.writer_epoch, &after.pod), (&before.writer_epoch, &before.pod));
+    assert_eq!(after.pod.map(|pod| pod.uid), Some(stack.pod_uid("toko").await));
 }
 
 #[tokio::test(flavor = "multi_thread")]
