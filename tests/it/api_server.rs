@@ -1,7 +1,7 @@
 //! What an API server may do to its watchers: fall silent, forget, lag behind, refuse. The operator notices, relists, and never
 //! acts on what is old. Judged by the audit log and by the pods.
 
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
 use crds::conditions::{READY, reason};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::DeleteParams;
@@ -12,7 +12,9 @@ use system_tests::stack::Stack;
 use system_tests::wait::eventually;
 use system_tests::witness::Witness;
 
+use crate::clocks::lease;
 use crate::evidence::{Writes, figure};
+use crate::late::LEASE;
 
 /// Watches are short, so that a silent one is noticed soon; nobody else leads, so that no lease need be waited for.
 const SOON: [(&str, &str); 2] = [("WAREST_WATCH_TIMEOUT_SECONDS", "5"), ("WAREST_LEADER_ELECT", "false")];
@@ -52,6 +54,61 @@ async fn a_list_or_a_watch_that_is_never_answered_is_asked_for_again() {
     stack.apply("toko", json!({})).await;
     waits_for_pairing(&stack, "toko").await;
     assert_eq!(proxy.pending(), 0, "all of them have happened");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_is_never_answered_gives_its_place_back() {
+    let (stack, proxy) = behind_proxy(&[("WAREST_CONCURRENCY", "1"), SOON[1]]).await;
+    for name in ["hangs", "waits"] {
+        stack.apply(name, json!({})).await;
+        waits_for_pairing(&stack, name).await;
+    }
+    proxy.add(Rule::next(Method::DELETE, "/pods/hangs", 1, Fault::Hang));
+    stack.patch("hangs", json!({"operatingMode": "Suspended"})).await;
+    eventually("the call to be made", || async { (proxy.pending() == 0).then_some(()) }).await;
+    stack.patch("waits", json!({"operatingMode": "Suspended"})).await;
+    for name in ["waits", "hangs"] {
+        stack.reaches(name, READY, "False", reason::SUSPENDED).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_is_throttled_in_all_else_keeps_its_lease_and_does_not_insist() {
+    const PATHS: [&str; 7] =
+        ["whatsappsessions", "/pods", "claims", "/secrets", "/networkpolicies", "/nodes", "/events"];
+    const MANY: usize = 1_000_000;
+    let (mut stack, proxy) = behind_proxy(&LEASE).await;
+    stack.apply("old", json!({})).await;
+    waits_for_pairing(&stack, "old").await;
+    let first = lease(&stack).await.unwrap();
+    for path in PATHS {
+        let fault = Fault::Refuse(StatusCode::TOO_MANY_REQUESTS);
+        proxy.add(Rule { method: None, path: path.to_owned(), skip: 0, count: MANY, fault });
+    }
+    proxy.break_watches();
+    stack.apply("new", json!({})).await;
+    stack.patch("old", json!({"operatingMode": "Suspended"})).await;
+    let mut renewed = first.renew_time.clone();
+    // For longer than a lease lasts that is not renewed.
+    for _ in 0..10 {
+        let now = eventually("the lease to be renewed", || async {
+            lease(&stack).await.filter(|lease| lease.renew_time != renewed)
+        })
+        .await;
+        renewed = now.renew_time;
+    }
+    let asked = PATHS.len() * MANY - proxy.pending();
+    assert!((1..300).contains(&asked), "refused {asked} times");
+    assert!(stack.pod("new").await.is_none());
+    proxy.clear();
+    waits_for_pairing(&stack, "new").await;
+    stack.reaches("old", READY, "False", reason::SUSPENDED).await;
+    let last = lease(&stack).await.unwrap();
+    assert_eq!(
+        (last.holder_identity, last.lease_transitions),
+        (first.holder_identity, first.lease_transitions)
+    );
+    assert!(stack.operator().process().id().is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]

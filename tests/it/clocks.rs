@@ -1,7 +1,9 @@
 //! Wall clocks that disagree by ten minutes: what is decided by time is decided by intervals that the operator itself has
 //! measured, so neither a second pod nor a second leader comes of it, and nothing waits for a time that is long past or far off.
 
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use crds::WhatsAppSession;
@@ -21,6 +23,10 @@ use system_tests::witness::Witness;
 use tempfile::TempDir;
 use tokio::process::Command;
 
+use crate::late::LEASE;
+
+mod around;
+
 /// How far the clocks are off, seconds.
 pub const AHEAD: &str = "600";
 const BEHIND: &str = "-600";
@@ -28,7 +34,7 @@ const BEHIND: &str = "-600";
 /// A library that shifts the wall clock of the program that it is loaded into.
 pub struct Skew {
     library: String,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Skew {
@@ -39,7 +45,7 @@ impl Skew {
         let mut compiler = Command::new("cc");
         compiler.args(["-shared", "-fPIC", "-O1", "-o", &library]).arg(source);
         assert!(compiler.status().await.unwrap().success());
-        Self { library, _folder: folder }
+        Self { library, folder }
     }
 
     /// The environment of a program whose clock is off by so many seconds.
@@ -52,6 +58,49 @@ impl Skew {
         stack.kill_operator().await;
         let [preload, skew] = self.by(seconds);
         stack.start_operator(&[preload, skew, ("WAREST_LEADER_ELECT", "false")]).await;
+    }
+}
+
+/// A clock that is set while the programs run that look at it.
+pub struct Clock {
+    skew: Skew,
+    file: String,
+    wall: AtomicI64,
+    monotonic: AtomicI64,
+}
+
+impl Clock {
+    /// One that is right.
+    pub async fn new() -> Self {
+        let skew = Skew::compile().await;
+        let file = skew.folder.path().join("seconds").to_str().unwrap().to_owned();
+        let clock = Self { skew, file, wall: AtomicI64::new(0), monotonic: AtomicI64::new(0) };
+        clock.write();
+        clock
+    }
+
+    /// The environment of a program that has this clock.
+    pub fn environment(&self) -> [(&str, &str); 2] {
+        [("LD_PRELOAD", &self.skew.library), ("SKEW_FILE", &self.file)]
+    }
+
+    /// Sets the wall clock: so many seconds ahead.
+    fn set(&self, seconds: i64) {
+        self.wall.store(seconds, Ordering::Relaxed);
+        self.write();
+    }
+
+    /// Lets time go by at once, for both clocks.
+    pub fn step(&self, seconds: i64) {
+        self.wall.fetch_add(seconds, Ordering::Relaxed);
+        self.monotonic.fetch_add(seconds, Ordering::Relaxed);
+        self.write();
+    }
+
+    fn write(&self) {
+        let seconds = [&self.wall, &self.monotonic].map(|one| one.load(Ordering::Relaxed).to_ne_bytes());
+        let file = std::fs::File::options().create(true).truncate(false).write(true).open(&self.file);
+        file.unwrap().write_all_at(&seconds.concat(), 0).unwrap();
     }
 }
 
@@ -164,7 +213,7 @@ async fn rival(stack: &Stack, folder: &Path, more: &[(&str, &str)]) -> Process {
 }
 
 /// What the lease says; nothing while nobody holds it.
-async fn lease(stack: &Stack) -> Option<LeaseSpec> {
+pub async fn lease(stack: &Stack) -> Option<LeaseSpec> {
     let api: Api<Lease> = stack.api();
     let spec = api.get_opt("warest-operator").await.unwrap()?.spec?;
     spec.holder_identity.as_ref().is_some_and(|holder| !holder.is_empty()).then_some(spec)
@@ -173,17 +222,12 @@ async fn lease(stack: &Stack) -> Option<LeaseSpec> {
 /// Two operators, the first of which leads: the other one takes nothing from it while it renews, and does soon when it is dead.
 async fn succession(first: &str, second: &str) {
     const DURATION: Duration = Duration::from_secs(6);
-    let times = [
-        ("WAREST_LEASE_DURATION_SECONDS", "6"),
-        ("WAREST_LEASE_RENEW_DEADLINE_SECONDS", "4"),
-        ("WAREST_LEASE_RETRY_SECONDS", "1"),
-    ];
     let skew = Skew::compile().await;
     let mut stack = Stack::without_operator().await;
-    stack.start_operator(&[&skew.by(first)[..], &times[..]].concat()).await;
+    stack.start_operator(&[&skew.by(first)[..], &LEASE[..]].concat()).await;
     let before = eventually("a leader", || lease(&stack)).await;
     let folder = TempDir::new().unwrap();
-    let _rival = rival(&stack, folder.path(), &[&skew.by(second)[..], &times[..]].concat()).await;
+    let _rival = rival(&stack, folder.path(), &[&skew.by(second)[..], &LEASE[..]].concat()).await;
     let mut renewed = before.renew_time.clone();
     for _ in 0..8 {
         let now = eventually("the lease to be renewed", || async {
