@@ -13,9 +13,10 @@ use system_tests::stack::Stack;
 use system_tests::wait::within;
 use system_tests::witness::Witness;
 
-use crate::evidence::{Population, works};
+use crate::evidence::{Population, soak, works};
 
 const NEW: &str = "warest/session-pod:next";
+/// With `WAREST_SOAK=8` there are 72: each is a process.
 const SESSIONS: usize = 9;
 const BUDGET: usize = 3;
 /// Nobody else leads: a killed operator's lease need not be waited for.
@@ -39,15 +40,16 @@ async fn never_more_than_the_budget_is_away_although_the_operator_dies_midway() 
     let mut stack = Stack::without_operator().await;
     stack.start_operator(&[("WAREST_LEADER_ELECT", "false")]).await;
     let witness = Witness::of(&stack).await;
-    let names: Vec<String> = (0..SESSIONS).map(|number| format!("s-{number}")).collect();
+    let sessions = SESSIONS * soak();
+    let names: Vec<String> = (0..sessions).map(|number| format!("s-{number}")).collect();
     join_all(names.iter().map(|name| stack.paired(name, json!({})))).await;
     let population = Population::of(&stack);
     within(Duration::from_secs(10), "the watch to show them all", || async {
-        (population.up() == SESSIONS).then_some(())
+        (population.up() == sessions).then_some(())
     })
     .await;
 
-    let limit = Duration::from_mins(2);
+    let limit = Duration::from_mins(2) * u32::try_from(soak()).unwrap();
     stack.kill_operator().await;
     stack.start_operator(&BEGUN).await;
     // Past the canary, in the middle of a full budget.
@@ -59,13 +61,13 @@ async fn never_more_than_the_budget_is_away_although_the_operator_dies_midway() 
     stack.kill_operator().await;
     stack.start_operator(&BEGUN).await;
     within(limit, "all sessions to have the new image", || async {
-        (renewed(&stack).await == (SESSIONS, SESSIONS)).then_some(())
+        (renewed(&stack).await == (sessions, sessions)).then_some(())
     })
     .await;
     for name in &names {
         stack.ready(name).await;
     }
-    assert_eq!(witness.pods(), 2 * SESSIONS, "each was restarted once");
+    assert_eq!(witness.pods(), 2 * sessions, "each was restarted once");
     let most = population.most();
     assert!((2..=BUDGET).contains(&most), "{most} were away at once, of {BUDGET} that may be");
     assert_eq!(overlaps(&stack.node().opens()), []);

@@ -1,4 +1,5 @@
-//! Sessions that come and go: what the operator keeps of each goes with it, and it opens no watch that it does not close.
+//! Sessions that come and go: what the operator keeps of each goes with it, and it opens no watch that it does not close. With
+//! `WAREST_SOAK=40` they come and go 120 times, and its memory must not grow with that.
 
 use std::collections::BTreeSet;
 
@@ -9,10 +10,11 @@ use kube::Api;
 use kube::api::{DeleteParams, ListParams, PostParams};
 use serde_json::json;
 use system_tests::cluster::{Cluster, ClusterConfig};
+use system_tests::memory::Memory;
 use system_tests::stack::{Operator, Stack};
 use system_tests::wait::{DEADLINE, eventually};
 
-use crate::evidence::{Population, figure};
+use crate::evidence::{Population, figure, soak};
 
 /// Pods work at once, and tell their end before they go, as a kubelet's do.
 const STAGES: [&str; 4] = [
@@ -58,7 +60,7 @@ spec:
 
 /// Sessions that live at the same time.
 const WIDTH: usize = 40;
-/// How often they come and go.
+/// How often they come and go, unless it is to be longer.
 const ROUNDS: usize = 3;
 /// What the operator says that it keeps.
 const KEPT: [&str; 3] =
@@ -70,6 +72,12 @@ async fn left(operator: &Operator) -> Vec<String> {
     let lines = text.as_str().unwrap_or_default().lines();
     let kept = lines.filter(|line| KEPT.iter().any(|kept| line.starts_with(kept)) && !line.ends_with(" 0"));
     kept.map(str::to_owned).collect()
+}
+
+/// Whether the memory after the last third of many rounds is hardly more than after the first third.
+fn is_flat(memory: &[u64]) -> bool {
+    let (third, most) = (memory.len() / 3, |part: &[u64]| part.iter().copied().max().unwrap_or_default());
+    memory.len() <= ROUNDS || most(&memory[2 * third..]) * 100 <= most(&memory[..third]) * 115
 }
 
 async fn create(sessions: &Api<WhatsAppSession>, round: usize) {
@@ -116,12 +124,17 @@ async fn nothing_is_left_of_sessions_that_come_and_go() {
     let population = Population::of(&stack);
     eventually("the watches to be open", || async { (open_watches(&stack).1 == 6).then_some(()) }).await;
     let (kinds, _) = open_watches(&stack);
-    for round in 0..ROUNDS {
+    let rounds = ROUNDS * soak();
+    let mut memory = Vec::new();
+    for round in 0..rounds {
         create(&sessions, round).await;
         population.working(WIDTH).await;
         assert!(figure(stack.operator(), KEPT[0]).await >= WIDTH, "it keeps what there is");
         delete(&stack, &sessions, &population).await;
+        let operator = stack.operator().process().id().expect("it runs");
+        memory.push(Memory::of(operator).expect("it runs").anonymous);
     }
+    assert!(is_flat(&memory), "KiB after each round: {memory:?}");
     let operator = &*stack.operator();
     let none = eventually("nothing to be kept", || async { left(operator).await.is_empty().then_some(()) });
     let none = tokio::time::timeout(DEADLINE / 2, none).await;

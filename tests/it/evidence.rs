@@ -13,6 +13,14 @@ use system_tests::stack::{Operator, Stack};
 use system_tests::wait::{DEADLINE, within};
 use tokio::task::JoinHandle;
 
+/// How many times as many sessions and rounds as usual a test takes: `WAREST_SOAK`.
+pub fn soak() -> usize {
+    let times = std::env::var_os("WAREST_SOAK");
+    times.map_or(1, |times| {
+        times.to_str().and_then(|text| text.parse().ok()).expect("WAREST_SOAK is a number")
+    })
+}
+
 /// What the operator of a stack writes from a moment on.
 pub struct Writes<'s> {
     stack: &'s Stack,
