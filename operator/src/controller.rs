@@ -178,6 +178,10 @@ async fn write(work: Work<'_>, facts: &Facts<'_>, failed: bool) -> Result<Option
         When::In(wait) => return Ok(Some(wait)),
         When::Now => {}
     }
+    let turn = context.memory.deferrals.turn();
+    if let (Err(wait), false) = (&turn, pressing) {
+        return Ok(Some(*wait));
+    }
     if !context.guard.holds() {
         return Err(ApplyError::NotLeading.into());
     }

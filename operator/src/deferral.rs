@@ -2,8 +2,10 @@
 //!
 //! Comes in: the status that was written last and the one that holds now. Goes out: whether to write it now, later, or not at
 //! all. A session that starts is in half a dozen states within a second or two, and each write is work for the API server and
-//! for all who watch. What somebody waits for, and what a later operator goes by, is never put off. All of what is remembered
-//! here may be forgotten: every look compares anew.
+//! for all who watch. What somebody waits for, and what a later operator goes by, is not put off for that.
+//!
+//! When hundreds start at once, deeds come before words: few statuses are written at the same time, and so rarely that pods are
+//! not kept waiting by them. All of what is remembered here may be forgotten: every look compares anew.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,12 +14,19 @@ use std::time::{Duration, Instant};
 use crds::conditions::{self, reason};
 use crds::status::WhatsAppSessionStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::observe::SessionKey;
 use crate::status::differs;
 
-/// How long a status that differs in passing only is not written.
+/// How long a status that differs in passing only is not written, when few wait.
 const WAIT: Duration = Duration::from_secs(2);
+/// What each status that is not written yet adds to the time after which one is looked at again: a hundred a second.
+const EACH: Duration = Duration::from_millis(10);
+/// How many statuses may be written at the same time.
+const AT_ONCE: usize = 4;
+/// How long at least until the next try when as many are.
+const NEXT: Duration = Duration::from_millis(250);
 
 /// Reasons that pass by themselves in the course of things.
 const PASSING: [&str; 9] = [
@@ -43,9 +52,19 @@ pub enum When {
     In(Duration),
 }
 
-/// Since when the statuses that were written say something else than what holds: by session, of this UID.
-#[derive(Debug, Default)]
-pub struct Deferrals(Mutex<HashMap<SessionKey, (String, Instant)>>);
+/// Statuses that are not written yet.
+#[derive(Debug)]
+pub struct Deferrals {
+    /// Since when what was written differs from what holds: by session, of this UID.
+    since: Mutex<HashMap<SessionKey, (String, Instant)>>,
+    turns: Semaphore,
+}
+
+impl Default for Deferrals {
+    fn default() -> Self {
+        Self { since: Mutex::default(), turns: Semaphore::new(AT_ONCE) }
+    }
+}
 
 impl Deferrals {
     /// When the status of the session of this UID is written. `pressing`: it is not to be put off, whatever it says.
@@ -60,11 +79,22 @@ impl Deferrals {
             self.forget(key);
             return When::Never;
         }
+        let lasted = now.saturating_duration_since(self.since(key, uid, now));
         if pressing || !may_wait(before, status) {
             return When::Now;
         }
-        let left = WAIT.saturating_sub(now.saturating_duration_since(self.since(key, uid, now)));
+        let left = self.pause(WAIT).saturating_sub(lasted);
         if left.is_zero() { When::Now } else { When::In(left) }
+    }
+
+    /// The turn to write a status, for as long as it is held. Not granted: when to try again, with what holds by then.
+    pub fn turn(&self) -> Result<SemaphorePermit<'_>, Duration> {
+        self.turns.try_acquire().map_err(|_| self.pause(NEXT))
+    }
+
+    /// At least so long, and longer when many wait.
+    fn pause(&self, least: Duration) -> Duration {
+        least.max(EACH.saturating_mul(u32::try_from(self.len()).unwrap_or(u32::MAX)))
     }
 
     /// It was written, or the session is gone.
@@ -92,7 +122,7 @@ impl Deferrals {
     }
 
     fn all(&self) -> MutexGuard<'_, HashMap<SessionKey, (String, Instant)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

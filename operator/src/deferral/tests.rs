@@ -121,3 +121,26 @@ fn what_lasts_is_written_and_what_is_written_is_not_written_again() {
     assert_eq!(deferrals.when((&key, "u-2"), (Some(&status), &status), true, start), When::Never);
     assert!(deferrals.is_empty());
 }
+
+#[test]
+fn few_are_written_at_the_same_time_and_a_crowd_more_rarely() {
+    let (deferrals, start) = (Deferrals::default(), Instant::now());
+    let status = told(&new(None));
+    let turns: Vec<_> = (0..AT_ONCE).map(|_| deferrals.turn().unwrap()).collect();
+    assert_eq!(deferrals.turn().unwrap_err(), NEXT);
+    let keys: Vec<_> = (0..500)
+        .map(|number| SessionKey { namespace: "shop".to_owned(), name: format!("s-{number}") })
+        .collect();
+    for key in &keys {
+        deferrals.when((key, "u"), (None, &status), false, start);
+    }
+    assert_eq!(deferrals.turn().unwrap_err(), Duration::from_secs(5));
+    let first = |later| deferrals.when((&keys[0], "u"), (None, &status), false, start + later);
+    assert_eq!(first(Duration::from_secs(3)), When::In(Duration::from_secs(2)));
+    assert_eq!(first(Duration::from_secs(5)), When::Now);
+    for key in &keys {
+        deferrals.forget(key);
+    }
+    drop(turns);
+    assert!(deferrals.turn().is_ok() && deferrals.is_empty());
+}
