@@ -122,6 +122,8 @@ async fn reconcile(session: Arc<Guarded>, context: Arc<Context>) -> Result<Actio
         context.metrics.stale_skip();
         return Ok(Action::requeue(STALE_AGAIN));
     }
+    // The one that was handed in may be older than what the gate has seen.
+    let session = context.world.session(&key).unwrap_or(session);
     let start = Instant::now();
     let look = tokio::time::timeout(LOOK_WITHIN, Box::pin(look(&key, &session, &context))).await;
     let result = look.unwrap_or(Err(ReconcileError::Late));
