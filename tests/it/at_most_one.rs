@@ -20,10 +20,23 @@ fn soon() -> serde_json::Value {
     json!({"terminationGracePeriodSeconds": 5})
 }
 
-/// The operator is killed after its n-th write, for every n, and converges when it is started again.
+/// Such a session, paired.
+async fn there(stack: &Stack) {
+    stack.paired("toko", soon()).await;
+}
+
+async fn suspend(stack: &Stack) {
+    stack.patch("toko", json!({"operatingMode": "Suspended"})).await;
+}
+
+async fn suspended(stack: &Stack) {
+    stack.reaches("toko", READY, "False", reason::SUSPENDED).await;
+}
+
+/// The operator is killed after its n-th write, for every n, and converges when it is started again. `begin` is what was before.
 async fn crash_at_every_write(
     what: &str,
-    spec: serde_json::Value,
+    begin: impl AsyncFn(&Stack),
     act: impl AsyncFn(&Stack),
     done: impl AsyncFn(&Stack),
 ) {
@@ -32,11 +45,9 @@ async fn crash_at_every_write(
     for n in 1..40 {
         let mut stack = Stack::without_operator().await;
         let witness = Witness::of(&stack).await;
-        if !spec.is_null() {
-            stack.start_operator(&alone).await;
-            stack.paired("toko", spec.clone()).await;
-            stack.kill_operator().await;
-        }
+        stack.start_operator(&alone).await;
+        begin(&stack).await;
+        stack.kill_operator().await;
         let proxy = stack.proxy().await;
         proxy.ignore("/events");
         proxy.halt_after_writes(n);
@@ -73,18 +84,26 @@ async fn killed_after_any_write_of_a_creation() {
     let done = async |stack: &Stack| {
         stack.reaches("toko", READY, "False", reason::AWAITING_PAIRING).await;
     };
-    crash_at_every_write("create", serde_json::Value::Null, act, done).await;
+    crash_at_every_write("create", async |_: &Stack| (), act, done).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_after_any_write_of_a_suspension() {
+    crash_at_every_write("suspend", there, suspend, suspended).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_after_any_write_of_a_resumption() {
+    let begin = async |stack: &Stack| {
+        there(stack).await;
+        suspend(stack).await;
+        suspended(stack).await;
+    };
     let act = async |stack: &Stack| {
-        stack.patch("toko", json!({"operatingMode": "Suspended"})).await;
+        stack.patch("toko", json!({"operatingMode": "Running"})).await;
     };
-    let done = async |stack: &Stack| {
-        stack.reaches("toko", READY, "False", reason::SUSPENDED).await;
-    };
-    crash_at_every_write("suspend", soon(), act, done).await;
+    let done = async |stack: &Stack| stack.ready("toko").await;
+    crash_at_every_write("resume", begin, act, done).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,7 +120,7 @@ async fn killed_after_any_write_of_an_update() {
         .await;
         stack.ready("toko").await;
     };
-    crash_at_every_write("update", soon(), act, done).await;
+    crash_at_every_write("update", there, act, done).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -114,8 +133,10 @@ async fn killed_after_any_write_of_a_deletion() {
         })
         .await;
     };
-    let spec = json!({"onDelete": "Unlink", "terminationGracePeriodSeconds": 5});
-    crash_at_every_write("delete", spec, act, done).await;
+    let begin = async |stack: &Stack| {
+        stack.paired("toko", json!({"onDelete": "Unlink", "terminationGracePeriodSeconds": 5})).await;
+    };
+    crash_at_every_write("delete", begin, act, done).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
