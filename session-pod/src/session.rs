@@ -149,6 +149,7 @@ impl Health {
         self.heartbeat.store(self.age_ms(), Ordering::Relaxed);
     }
 
+    /// How long the session has been there.
     fn age_ms(&self) -> u64 {
         u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
     }

@@ -81,6 +81,18 @@ impl Outbox {
         Self { entries: queued.into_iter().map(entry).collect(), stalled: false }
     }
 
+    /// The clock was set by so many milliseconds.
+    pub(crate) fn clock_set(&mut self, by: i64) {
+        for entry in &mut self.entries {
+            match &mut entry.stage {
+                Stage::Waiting { from: at } | Stage::Written { since: at } => {
+                    *at = at.saturating_add_signed(by);
+                }
+                Stage::Writing => {}
+            }
+        }
+    }
+
     /// Messages that WhatsApp has not acknowledged.
     pub(crate) fn depth(&self) -> usize {
         self.entries.len()

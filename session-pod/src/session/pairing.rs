@@ -66,6 +66,13 @@ impl Codes {
         self.exhausted && self.code.is_none()
     }
 
+    /// The clock was set by so many milliseconds.
+    pub(crate) fn clock_set(&mut self, by: i64) {
+        let qr = self.qr.iter_mut().map(|qr| &mut qr.expires_at);
+        let code = self.code.iter_mut().map(|code| &mut code.expires_at);
+        qr.chain(code).for_each(|at| *at = at.saturating_add_signed(by));
+    }
+
     /// When the next one runs out.
     pub(crate) fn wake_at(&self) -> Option<u64> {
         let qr = self.qr.as_ref().map(|qr| qr.expires_at);

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::fresh::Fresh;
 use super::pairing::Codes;
 use super::records::Records;
+use super::state::clock::Lead;
 use super::state::{Ask, Input, Now, Outcome, Refusal, State, Storage, reason, step};
 use super::view::{self, Identity};
 use super::{Health, Letter, MAILBOX, PASSING, PassingEvent, Reply, Request, Sending, SessionHandle, now_ms};
@@ -72,6 +73,7 @@ pub(crate) struct Runner {
     status: watch::Sender<Arc<SessionStatus>>,
     codes: watch::Sender<Codes>,
     health: Arc<Health>,
+    lead: Lead,
     next_ticket: u64,
     tick_at: Instant,
     ticks: u32,
@@ -113,6 +115,7 @@ impl Runner {
             signals,
             status,
             codes,
+            lead: Lead::of(now_ms(), health.age_ms()),
             health,
             next_ticket: 0,
             tick_at: Instant::now(),
@@ -226,6 +229,10 @@ impl Runner {
         while !inputs.is_empty() {
             let mut effects = Vec::new();
             let now = Now { ms: now_ms(), roll: random::per_mille() };
+            if let Some(by_ms) = self.lead.moved(now.ms, self.health.age_ms()) {
+                tracing::info!(by_ms, "the machine's clock was set");
+                state = state.clock_set(by_ms);
+            }
             for input in inputs.drain(..) {
                 let (next, caused) = step(state, input, now);
                 state = next;

@@ -13,6 +13,7 @@ use super::{input, pace, view};
 use crate::store::{Link, Write};
 
 mod boot;
+pub(crate) mod clock;
 mod sends;
 
 /// How long a stop waits for sends that are on the way, milliseconds.

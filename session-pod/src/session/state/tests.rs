@@ -1,5 +1,6 @@
 //! Every transition of the session, as values.
 
+mod clock;
 mod ends;
 mod sends;
 mod store;
