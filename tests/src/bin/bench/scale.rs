@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 use crds::WhatsAppSession;
 use kube::Api;
 use system_tests::cluster::AuditEntry;
-use system_tests::memory::processor_seconds;
 
 mod asked;
 mod bare;
 mod ground;
 mod listener;
 mod operator;
+mod processors;
 mod table;
 mod view;
 
@@ -25,6 +25,7 @@ use bare::{Bare, Objects};
 use ground::{Ground, at_once, delete};
 use listener::Listener;
 use operator::Operator;
+use processors::Processors;
 use table::{Table, mebibytes, milliseconds, seconds, thousands};
 
 /// The one session whose objects are copied, and its batch.
@@ -51,10 +52,19 @@ pub(crate) async fn measure(count: usize) -> bool {
     run.mixed().await;
     let (table, objects) = run.end().await;
     let bare = bare(&objects, count).await;
-    table.figure("bare client: all pods ready", seconds(bare));
-    let ratio = bare.as_secs_f64() / operators.as_secs_f64();
+    table.figure("bare client: all pods ready", seconds(bare.time));
+    table.figure("  processor time until then", &bare.processors);
+    let ratio = bare.time.as_secs_f64() / operators.time.as_secs_f64();
     table.goal("bare client's time / operator's time", format!("{ratio:.2}"), ("≥ 0.8", ratio >= 0.8));
+    let ratio = bare.processors.sum() / operators.processors.sum();
+    table.figure("bare client's processor time / operator's", format!("{ratio:.2}"));
     table.end()
+}
+
+/// What it took until all pods were ready (with the operator: the processors, until all sessions were).
+struct Creation {
+    time: Duration,
+    processors: Processors,
 }
 
 /// An operator and its sessions.
@@ -120,8 +130,8 @@ impl Run {
         self.table.goal("session to pod POST at 10 a second, p50 / p99", found, ("≤ 100 / ≤ 500 ms", met));
     }
 
-    /// All at once; gives the time until all pods are ready.
-    async fn burst(&mut self) -> Duration {
+    /// All at once.
+    async fn burst(&mut self) -> Creation {
         let (mark, processors) = (self.ground.audit().len(), self.processors());
         let (start, count, view) = (Instant::now(), self.count, self.ground.view());
         let create = async {
@@ -134,20 +144,16 @@ impl Run {
             view.reached("burst", |batch| batch.pod_ready == count),
             view.reached("burst", |batch| batch.ready == count),
         );
-        let took = self
-            .processors()
-            .into_iter()
-            .zip(processors)
-            .map(|((name, now), (_, before))| format!("{name} {:.0}", now - before));
+        let took = self.processors().since(&processors);
         self.table.figure("all sessions created", seconds(created - start));
         self.table.figure("all pods ready", seconds(pods - start));
         self.table.figure("all sessions PodReady", seconds(pod_ready - start));
         let total = ready - start;
         let goal = ("≤ 60 s for 1,000", count != 1_000 || total <= Duration::from_mins(1));
         self.table.goal("all sessions Ready", seconds(total), goal);
-        self.table.figure("processor seconds until then", took.collect::<Vec<_>>().join(", "));
+        self.table.figure("  processor time until then", &took);
         self.burst_asked(mark, ready).await;
-        pods - start
+        Creation { time: pods - start, processors: took }
     }
 
     /// What the burst has asked of the API server, once the operator rests.
@@ -176,11 +182,8 @@ impl Run {
         }
     }
 
-    /// Seconds of processor time so far: of the operator, of every part of the control plane, of this bench.
-    fn processors(&self) -> Vec<(&'static str, f64)> {
-        let others = self.ground.processes().into_iter().chain([("bench", std::process::id())]);
-        let others = others.map(|(name, id)| (name, processor_seconds(id).unwrap_or_default()));
-        [("operator", self.operator.processor_seconds())].into_iter().chain(others).collect()
+    fn processors(&self) -> Processors {
+        self.operator.processors().and(self.ground.processors())
     }
 
     async fn idle(&mut self) {
@@ -235,19 +238,19 @@ impl Run {
     }
 }
 
-/// The time until all pods are ready that a client has created which does nothing else.
-async fn bare(objects: &Objects, count: usize) -> Duration {
+/// The same by a client that does nothing else.
+async fn bare(objects: &Objects, count: usize) -> Creation {
     let ground = Ground::start().await;
     let (client, namespace) = (ground.bare_client(), ground.namespace());
     let bare = &Bare::new(&client, namespace);
     let like = |number| objects.like((namespace, SAMPLE.0), (namespace, &name("bare", number)));
     let all: Vec<Objects> = (0..count).map(like).collect();
-    let start = Instant::now();
+    let (processors, start) = (ground.processors(), Instant::now());
     let (ready, ()) = tokio::join!(
         ground.view().reached("bare", |batch| batch.ready_pods == count),
         at_once(all.into_iter().map(|objects| bare.create(objects))),
     );
-    ready - start
+    Creation { time: ready - start, processors: ground.processors().since(&processors) }
 }
 
 fn name(batch: &str, number: usize) -> String {

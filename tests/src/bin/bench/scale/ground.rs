@@ -17,6 +17,7 @@ use system_tests::crd;
 use tempfile::TempDir;
 
 use super::listener::KEY;
+use super::processors::Processors;
 use super::view::View;
 
 /// Requests that are under way at the same time: of who creates sessions, and of the bare client.
@@ -106,14 +107,13 @@ impl Ground {
         entry.user == format!("system:serviceaccount:{}:{ACCOUNT}", self.namespace)
     }
 
-    /// The parts of the control plane and kwok, with their process ids.
-    pub(super) fn processes(&self) -> Vec<(&'static str, u32)> {
+    /// Processor seconds so far: of every part of the control plane, of kwok, and of this bench.
+    pub(super) fn processors(&self) -> Processors {
         let names = ["etcd", "API server", "controllers", "scheduler"];
-        names
-            .into_iter()
-            .zip(self.cluster.processes())
-            .chain(self.kwok.process().map(|id| ("kwok", id)))
-            .collect()
+        let parts = names.into_iter().zip(self.cluster.processes());
+        let others =
+            self.kwok.process().map(|id| ("kwok", id)).into_iter().chain([("bench", std::process::id())]);
+        Processors::of(parts.chain(others))
     }
 
     /// Creates a session; gives its UID.

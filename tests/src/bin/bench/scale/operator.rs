@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use system_tests::http;
-use system_tests::memory::{Memory, processor_seconds};
+use system_tests::memory::Memory;
 use system_tests::process::{Process, program};
 use tempfile::TempDir;
 use tokio::process::Command;
 
 use super::ground::Ground;
+use super::processors::Processors;
 
 /// For so long nothing must have happened to count as rest.
 const QUIET: Duration = Duration::from_secs(5);
@@ -74,8 +75,9 @@ impl Operator {
         Memory::settled(self.id()).await.expect("it runs")
     }
 
-    pub(super) fn processor_seconds(&self) -> f64 {
-        processor_seconds(self.id()).expect("it runs")
+    /// Its processor seconds so far.
+    pub(super) fn processors(&self) -> Processors {
+        Processors::of([("operator", self.id())].into_iter())
     }
 
     /// Waits until it polls so many sessions, asks nothing of the API server and looks at nothing; gives the time since when.
