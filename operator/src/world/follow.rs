@@ -49,7 +49,7 @@ impl World {
         } else {
             watcher::Config::default().labels(selector)
         };
-        self.follow(scope, sessions, move |scope, event| world.take_session(scope, event, &writer));
+        self.follow(scope, sessions, move |scope, event| world.take_session(scope, &event, &writer));
         let world = Arc::clone(self);
         self.follow(scope, ours(), move |scope, event: Event<Pod>| world.take_pod(scope, &event));
         let world = Arc::clone(self);
@@ -146,28 +146,28 @@ impl World {
     fn take_session(
         &self,
         scope: &str,
-        event: Event<Guarded>,
+        event: &Event<Guarded>,
         writer: &Mutex<Writer<Guarded>>,
     ) -> Vec<SessionKey> {
-        let mut touched = self.heads.take(scope, &event);
         let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut touched = Vec::new();
         match event {
             Event::Apply(session) | Event::InitApply(session) => {
-                let key = key(&session);
-                touched.extend(match &session.0 {
-                    Ok(session) => self.index().put(&key, session),
-                    // Its pod runs on: what it was known to use counts until it can be read again.
-                    Err(_) => Vec::new(),
-                });
-                writer.apply_watcher_event(&Event::Apply(session));
+                // Its pod runs on if it cannot be read: what it was known to use counts until it can be read again.
+                if let Ok(readable) = &session.0 {
+                    touched = self.index().put(&key(session), readable);
+                }
+                writer.apply_watcher_event(&Event::Apply(session.clone()));
             }
-            Event::Delete(session) => touched.extend(self.lose(&key(&session), &mut writer)),
-            Event::Init => {}
-            Event::InitDone => {
-                let gone = touched.clone();
-                touched.extend(gone.iter().flat_map(|key| self.lose(key, &mut writer)));
-            }
+            Event::Delete(session) => touched = self.lose(&key(session), &mut writer),
+            Event::Init | Event::InitDone => {}
         }
+        // The gate goes by the heads: whoever it lets through finds in the store what it has waited for.
+        let seen = self.heads.take(scope, event);
+        if matches!(event, Event::InitDone) {
+            touched.extend(seen.iter().flat_map(|gone| self.lose(gone, &mut writer)));
+        }
+        touched.extend(seen);
         touched
     }
 
