@@ -145,7 +145,7 @@ fn open(config: &Config, mut given: Option<ConfigPush>) -> Opened {
             Err(error) => (None, 0, broken(error, Link::Unpaired)),
             Ok((store, mut opened)) => {
                 let kept = std::mem::take(&mut opened.config);
-                given = configuration(&store, begin(given, kept, config.min_writer_epoch));
+                given = configuration(&store, begin(given, kept, known_epoch(&store, config)));
                 let writer_epoch = opened.writer_epoch;
                 let state = match Credentials::look(&config.data_dir) {
                     Ok(credentials) => State::boot(found(opened, credentials), now_ms()),
@@ -165,6 +165,18 @@ fn open(config: &Config, mut given: Option<ConfigPush>) -> Opened {
         }
     }
     Opened { store, writer_epoch, state }
+}
+
+/// The newest writer epoch that is older than the configuration file: every one, if they were another session's.
+fn known_epoch(store: &Store, config: &Config) -> u64 {
+    match store.belongs_to(&config.session_uid) {
+        Ok(false) => config.min_writer_epoch,
+        Ok(true) => u64::MAX,
+        Err(error) => {
+            tracing::warn!(%error, "the configuration that was pushed last may be older than the file");
+            config.min_writer_epoch
+        }
+    }
 }
 
 /// The configuration to begin with. A file that is newer than what the store knows goes into the store, so that it is known for

@@ -168,6 +168,14 @@ impl Store {
         })
     }
 
+    /// Notes whose store it is. Says whether it was another session's before.
+    ///
+    /// # Errors
+    /// It could not be noted.
+    pub(crate) fn belongs_to(&self, session_uid: &str) -> Result<bool, StoreError> {
+        self.transaction("note whose store it is", |tx| meta::set_session(tx, session_uid))
+    }
+
     /// Whether the store takes a write.
     ///
     /// # Errors

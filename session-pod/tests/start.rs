@@ -156,6 +156,11 @@ async fn in_a_new_pod_the_file_wins_over_what_was_pushed_to_another() {
     pod.kill().await;
     let pod = Pod::start(folder.path(), &new_pod).await;
     assert_eq!(pod.config().await, "second", "a restart in the same pod, whose file lags behind");
+    pod.kill().await;
+    let new_session = [given, ("WAREST_SESSION_UID", "uid-2")];
+    let pod = Pod::start(folder.path(), &new_session).await;
+    assert_eq!(pod.config().await, "first", "a session that takes up a former one's volume");
+    pod.kill().await;
 }
 
 #[tokio::test]

@@ -27,7 +27,7 @@ pub(crate) enum Begin {
 }
 
 /// Decides. `known` is the newest writer epoch that was known when the pod was made: what was taken up to then was taken in
-/// another pod.
+/// another pod, perhaps by a former session of the volume.
 pub(crate) fn begin(given: Option<ConfigPush>, kept: Kept, known: u64) -> Begin {
     let Kept { last, taken_in, former } = kept;
     match (given, last) {

@@ -1,4 +1,4 @@
-//! Single values of the store: what the session is linked to, the writer epoch, the configuration that was pushed.
+//! Single values of the store: whose it is, what the session is linked to, the writer epoch, the configuration that was pushed.
 
 use std::path::Path;
 
@@ -95,6 +95,15 @@ pub(super) fn set_config(tx: &Connection, push: &ConfigPush) -> rusqlite::Result
     set(tx, "former_configs", &to_json(&hashes)?)?;
     set(tx, "config_taken_in", &epoch(tx)?.to_string())?;
     set(tx, "config", &to_json(push)?)
+}
+
+/// Says whether there was another one.
+pub(super) fn set_session(tx: &Connection, uid: &str) -> rusqlite::Result<bool> {
+    let before = get(tx, "session_uid")?;
+    if before.as_deref() != Some(uid) {
+        set(tx, "session_uid", uid)?;
+    }
+    Ok(before.is_some_and(|before| before != uid))
 }
 
 /// Hashes of the configurations that were in force before, newest first.

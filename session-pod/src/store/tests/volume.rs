@@ -120,3 +120,12 @@ fn what_others_could_read_is_closed() {
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600, "{}", file.display());
     }
 }
+
+#[test]
+fn a_store_knows_when_another_session_takes_it_up() {
+    let directory = tempfile::tempdir().unwrap();
+    for (uid, anothers) in [("first", false), ("first", false), ("second", true), ("second", false)] {
+        let (store, _) = open(directory.path());
+        assert_eq!(store.belongs_to(uid).unwrap(), anothers, "{uid}");
+    }
+}
