@@ -1,5 +1,6 @@
 //! One call to the API server: it ends in time, and what went wrong is sorted by what can be done about it.
 
+use std::error::Error;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +35,7 @@ pub enum CallError {
         message: String,
     },
     /// Something went wrong that may go right the next time.
-    #[error("{0}")]
+    #[error("{}", words(.0))]
     Passing(#[source] Arc<kube::Error>),
 }
 
@@ -46,7 +47,7 @@ impl CallError {
             Self::Passing(error) => Some(if let kube::Error::Api(status) = error.as_ref() {
                 status.message.clone()
             } else {
-                error.to_string()
+                words(error)
             }),
             Self::NotFound | Self::Exists | Self::Stale(_) | Self::Refused { .. } => None,
         }
@@ -63,6 +64,19 @@ impl CallError {
             Self::Passing(_) => "api",
         }
     }
+}
+
+/// What went wrong, with its causes: the client's own words leave out why there is no connection.
+pub fn words(error: &dyn Error) -> String {
+    let (mut told, mut cause) = (error.to_string(), error.source());
+    while let Some(error) = cause {
+        let words = error.to_string();
+        if !told.contains(&words) {
+            told = format!("{told}: {words}");
+        }
+        cause = error.source();
+    }
+    told
 }
 
 /// Makes a call.
@@ -121,6 +135,18 @@ mod tests {
 
     fn sorted(code: u16, reason: &str, message: &str) -> CallError {
         sort(Status { code, reason: reason.to_owned(), message: message.to_owned(), ..Status::default() })
+    }
+
+    #[test]
+    fn the_cause_of_a_failure_is_told_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("client error (Connect)")]
+        struct Connect(#[source] std::io::Error);
+        let untrusted = std::io::Error::other("invalid peer certificate: UnknownIssuer");
+        let error = kube::Error::Service(Box::new(Connect(untrusted)));
+        let told = CallError::Passing(Arc::new(error));
+        let wanted = "ServiceError: client error (Connect): invalid peer certificate: UnknownIssuer";
+        assert_eq!((told.to_string(), told.server_words()), (wanted.to_owned(), Some(wanted.to_owned())));
     }
 
     #[test]

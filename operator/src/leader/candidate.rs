@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::Guard;
 use super::lease::{Elector, Loss, Settings, Step};
+use crate::call::words;
 
 /// One candidate: its elector, and the way to the lease.
 pub(super) struct Candidate {
@@ -166,7 +167,7 @@ impl Candidate {
             Ok(Err(kube::Error::Api(status))) if status.is_conflict() || status.is_already_exists() => {
                 Err(Refusal::Overtaken)
             }
-            Ok(Err(error)) => Err(Refusal::Failed(error.to_string())),
+            Ok(Err(error)) => Err(Refusal::Failed(words(&error))),
             Err(_) => Err(Refusal::Failed(format!("no answer within {within:?}"))),
         }
     }

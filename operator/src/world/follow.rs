@@ -22,6 +22,7 @@ use tracing::{debug, warn};
 
 use super::{Guarded, World, key};
 use crate::cache::place;
+use crate::call::words;
 use crate::index::Shared;
 use crate::observe::{PodSeen, SessionKey};
 
@@ -108,7 +109,8 @@ impl World {
                     Ok(None) => return,
                     Err(error) => {
                         metrics.watch_broken(kind);
-                        warn!(kind, namespace = scope, "a watch broke off and is begun anew: {error}");
+                        let why = words(&error);
+                        warn!(kind, namespace = scope, "a watch broke off and is begun anew: {why}");
                     }
                 }
             }
