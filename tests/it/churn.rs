@@ -74,10 +74,13 @@ async fn left(operator: &Operator) -> Vec<String> {
     kept.map(str::to_owned).collect()
 }
 
-/// Whether the memory after the last third of many rounds is hardly more than after the first third.
+/// From so many rounds on it is worth looking at the memory: what the operator keeps of Events for six minutes has come and gone.
+const MANY: usize = 60;
+
+/// Whether the memory after the last third of many rounds is hardly more than after the middle one.
 fn is_flat(memory: &[u64]) -> bool {
     let (third, most) = (memory.len() / 3, |part: &[u64]| part.iter().copied().max().unwrap_or_default());
-    memory.len() <= ROUNDS || most(&memory[2 * third..]) * 100 <= most(&memory[..third]) * 115
+    memory.len() < MANY || most(&memory[2 * third..]) * 100 <= most(&memory[third..2 * third]) * 110
 }
 
 async fn create(sessions: &Api<WhatsAppSession>, round: usize) {
