@@ -148,7 +148,9 @@ async fn look(key: &SessionKey, session: &Guarded, context: &Context) -> Result<
         desired: desired.as_ref().ok(),
         endpoint: endpoint.as_ref(),
     };
+    let making = decision.steps.contains(&Step::CreatePod).then(|| context.memory.deferrals.making());
     let (outcome, applied) = apply(work, &decision).await;
+    drop(making);
     report::steps(context, &seen, &outcome);
     if let Err(error @ ApplyError::NotLeading) = applied {
         return Err(error.into());

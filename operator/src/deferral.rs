@@ -4,8 +4,8 @@
 //! all. A session that starts is in half a dozen states within a second or two, and each write is work for the API server and
 //! for all who watch. What somebody waits for, and what a later operator goes by, is not put off for that.
 //!
-//! When hundreds start at once, deeds come before words: few statuses are written at the same time, and so rarely that pods are
-//! not kept waiting by them. All of what is remembered here may be forgotten: every look compares anew.
+//! When hundreds start at once, deeds come before words: while many pods are being made, few statuses are written at the
+//! same time. All of what is remembered here may be forgotten: every look compares anew.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -24,7 +24,11 @@ const WAIT: Duration = Duration::from_secs(2);
 /// What each status that is not written yet adds to the time after which one is looked at again: a hundred a second.
 const EACH: Duration = Duration::from_millis(10);
 /// How many statuses may be written at the same time.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 16;
+/// How many of them while many pods are being made.
+const WHEN_BUSY: usize = 2;
+/// So many pods that are being made at the same time are many.
+const MANY: usize = 8;
 /// How long at least until the next try when as many are.
 const NEXT: Duration = Duration::from_millis(250);
 
@@ -58,11 +62,12 @@ pub struct Deferrals {
     /// Since when what was written differs from what holds: by session, of this UID.
     since: Mutex<HashMap<SessionKey, (String, Instant)>>,
     turns: Semaphore,
+    makers: Semaphore,
 }
 
 impl Default for Deferrals {
     fn default() -> Self {
-        Self { since: Mutex::default(), turns: Semaphore::new(AT_ONCE) }
+        Self { since: Mutex::default(), turns: Semaphore::new(AT_ONCE), makers: Semaphore::new(MANY) }
     }
 }
 
@@ -89,7 +94,15 @@ impl Deferrals {
 
     /// The turn to write a status, for as long as it is held. Not granted: when to try again, with what holds by then.
     pub fn turn(&self) -> Result<SemaphorePermit<'_>, Duration> {
-        self.turns.try_acquire().map_err(|_| self.pause(NEXT))
+        let busy = self.makers.available_permits() == 0;
+        let left = self.turns.available_permits().saturating_sub(if busy { AT_ONCE - WHEN_BUSY } else { 0 });
+        let turn = (left > 0).then(|| self.turns.try_acquire().ok()).flatten();
+        turn.ok_or_else(|| self.pause(NEXT))
+    }
+
+    /// A pod is being made, for as long as this is held; none: so are many others.
+    pub fn making(&self) -> Option<SemaphorePermit<'_>> {
+        self.makers.try_acquire().ok()
     }
 
     /// At least so long, and longer when many wait.

@@ -128,6 +128,10 @@ fn few_are_written_at_the_same_time_and_a_crowd_more_rarely() {
     let status = told(&new(None));
     let turns: Vec<_> = (0..AT_ONCE).map(|_| deferrals.turn().unwrap()).collect();
     assert_eq!(deferrals.turn().unwrap_err(), NEXT);
+    drop(turns);
+    let makers: Vec<_> = (0..MANY).map(|_| deferrals.making().unwrap()).collect();
+    assert!(deferrals.making().is_none());
+    let turns: Vec<_> = (0..WHEN_BUSY).map(|_| deferrals.turn().unwrap()).collect();
     let keys: Vec<_> = (0..500)
         .map(|number| SessionKey { namespace: "shop".to_owned(), name: format!("s-{number}") })
         .collect();
@@ -141,6 +145,9 @@ fn few_are_written_at_the_same_time_and_a_crowd_more_rarely() {
     for key in &keys {
         deferrals.forget(key);
     }
-    drop(turns);
-    assert!(deferrals.turn().is_ok() && deferrals.is_empty());
+    drop(makers);
+    let more: Vec<_> = (WHEN_BUSY..AT_ONCE).map(|_| deferrals.turn().unwrap()).collect();
+    assert!(deferrals.turn().is_err() && deferrals.is_empty());
+    drop((turns, more));
+    assert!(deferrals.turn().is_ok());
 }
