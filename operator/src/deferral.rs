@@ -21,8 +21,8 @@ use crate::status::differs;
 
 /// How long a status that differs in passing only is not written, when few wait.
 const WAIT: Duration = Duration::from_secs(2);
-/// What each status that is not written yet adds to the time after which one is looked at again: a hundred a second.
-const EACH: Duration = Duration::from_millis(10);
+/// How much longer for each that waits: what passes is written at most thirty-three times a second.
+const EACH: Duration = Duration::from_millis(30);
 /// How many statuses may be written at the same time.
 const AT_ONCE: usize = 16;
 /// How many of them while many pods are being made.
@@ -31,6 +31,8 @@ const WHEN_BUSY: usize = 2;
 const MANY: usize = 8;
 /// How long at least until the next try when as many are.
 const NEXT: Duration = Duration::from_millis(250);
+/// How much longer for each that waits: a hundred tries a second.
+const EACH_TRY: Duration = Duration::from_millis(10);
 
 /// Reasons that pass by themselves in the course of things.
 const PASSING: [&str; 9] = [
@@ -88,7 +90,7 @@ impl Deferrals {
         if pressing || !may_wait(before, status) {
             return When::Now;
         }
-        let left = self.pause(WAIT).saturating_sub(lasted);
+        let left = self.pause(WAIT, EACH).saturating_sub(lasted);
         if left.is_zero() { When::Now } else { When::In(left) }
     }
 
@@ -97,7 +99,7 @@ impl Deferrals {
         let busy = self.makers.available_permits() == 0;
         let left = self.turns.available_permits().saturating_sub(if busy { AT_ONCE - WHEN_BUSY } else { 0 });
         let turn = (left > 0).then(|| self.turns.try_acquire().ok()).flatten();
-        turn.ok_or_else(|| self.pause(NEXT))
+        turn.ok_or_else(|| self.pause(NEXT, EACH_TRY))
     }
 
     /// A pod is being made, for as long as this is held; none: so are many others.
@@ -106,8 +108,8 @@ impl Deferrals {
     }
 
     /// At least so long, and longer when many wait.
-    fn pause(&self, least: Duration) -> Duration {
-        least.max(EACH.saturating_mul(u32::try_from(self.len()).unwrap_or(u32::MAX)))
+    fn pause(&self, least: Duration, each: Duration) -> Duration {
+        least.max(each.saturating_mul(u32::try_from(self.len()).unwrap_or(u32::MAX)))
     }
 
     /// It was written, or the session is gone.

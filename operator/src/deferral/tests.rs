@@ -140,8 +140,8 @@ fn few_are_written_at_the_same_time_and_a_crowd_more_rarely() {
     }
     assert_eq!(deferrals.turn().unwrap_err(), Duration::from_secs(5));
     let first = |later| deferrals.when((&keys[0], "u"), (None, &status), false, start + later);
-    assert_eq!(first(Duration::from_secs(3)), When::In(Duration::from_secs(2)));
-    assert_eq!(first(Duration::from_secs(5)), When::Now);
+    assert_eq!(first(Duration::from_secs(3)), When::In(Duration::from_secs(12)));
+    assert_eq!(first(Duration::from_secs(15)), When::Now);
     for key in &keys {
         deferrals.forget(key);
     }
