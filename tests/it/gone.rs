@@ -43,7 +43,6 @@ async fn a_node_that_is_out_of_service_or_deleted_is_not_waited_for() {
     let taint = "node.kubernetes.io/out-of-service";
 
     stack.node().kill();
-    stack.reaches("toko", READY, "False", reason::NODE_UNREACHABLE).await;
     cluster.kubectl(&["taint", "node", first, &format!("{taint}=nodeshutdown:NoExecute")]).await.ok();
     collect(&stack).await;
     moves_to(&stack, spare.name()).await;
