@@ -159,8 +159,9 @@ fn open(config: &Config, mut given: Option<ConfigPush>) -> Opened {
         None => state,
     };
     if let (Some(store), Some(cooldown)) = (&store, asked_cooldown(&state.config.policy)) {
-        match store.written_to_since(now_ms().saturating_sub(cooldown)) {
-            Ok(recent) => state.cooldowns = Cooldowns::load(recent),
+        let now = now_ms();
+        match store.written_to_since(now.saturating_sub(cooldown)) {
+            Ok(recent) => state.cooldowns = Cooldowns::load(recent, now),
             Err(error) => tracing::warn!(%error, "cooldowns begin anew"),
         }
     }

@@ -34,17 +34,25 @@ struct Last {
 }
 
 impl Last {
-    /// Milliseconds until the next send is taken. A time in the future (the clock was set back) holds nobody up.
+    /// Milliseconds until the next send is taken.
     fn left(&self, cooldown: u64, now: u64) -> u64 {
-        if self.at > now { 0 } else { (self.at + cooldown).saturating_sub(now) }
+        (self.at + cooldown).saturating_sub(now)
     }
 }
 
 impl Cooldowns {
-    /// What the store knows: recipients, when a send to them was last taken, and which.
-    pub(crate) fn load(recent: Vec<(String, u64, String)>) -> Self {
-        let last = recent.into_iter().map(|(to, at, id)| (to, Last { id, at })).collect();
-        Self { last, unstored: Vec::new() }
+    /// What the store knows: recipients, when a send to them was last taken, and which. A time in the future (the clock was set
+    /// back while no process ran) holds nobody up.
+    pub(crate) fn load(recent: Vec<(String, u64, String)>, now: u64) -> Self {
+        let past = recent.into_iter().filter(|(_, at, _)| *at <= now);
+        Self { last: past.map(|(to, at, id)| (to, Last { id, at })).collect(), unstored: Vec::new() }
+    }
+
+    /// The clock was set by so many milliseconds.
+    pub(crate) fn clock_set(&mut self, by: i64) {
+        let unstored =
+            self.unstored.iter_mut().flat_map(|(_, last, before)| std::iter::once(last).chain(before));
+        self.last.values_mut().chain(unstored).for_each(|last| last.at = last.at.saturating_add_signed(by));
     }
 
     /// Takes a send, or says for how many milliseconds more none is taken. The last one itself may be repeated at any time.
@@ -99,7 +107,7 @@ mod tests {
 
     #[test]
     fn the_same_recipient_waits_and_others_do_not() {
-        let mut cooldowns = Cooldowns::load(vec![("a".into(), 1_000, "1".into())]);
+        let mut cooldowns = Cooldowns::load(vec![("a".into(), 1_000, "1".into())], 1_000);
         assert_eq!(cooldowns.take("a", "2", 500, 1_100), Err(400));
         assert_eq!(cooldowns.take("b", "3", 500, 1_100), Ok(()));
         assert_eq!(cooldowns.take("a", "4", 500, 1_500), Ok(()));
@@ -109,7 +117,7 @@ mod tests {
 
     #[test]
     fn the_last_send_may_be_repeated_and_that_prolongs_nothing() {
-        let mut cooldowns = Cooldowns::load(vec![("a".into(), 1_000, "1".into())]);
+        let mut cooldowns = Cooldowns::load(vec![("a".into(), 1_000, "1".into())], 1_000);
         assert_eq!(cooldowns.take("a", "1", 500, 1_100), Ok(()));
         assert_eq!(cooldowns.take("a", "2", 500, 1_499), Err(1));
         assert_eq!(cooldowns.take("a", "2", 500, 1_500), Ok(()));
@@ -118,15 +126,32 @@ mod tests {
     }
 
     #[test]
-    fn a_time_in_the_future_holds_nobody_up() {
-        let mut cooldowns = Cooldowns::load(vec![("a".into(), 1_000, "1".into())]);
+    fn a_stored_time_in_the_future_holds_nobody_up() {
+        let mut cooldowns = Cooldowns::load(vec![("a".into(), 1_000, "1".into())], 999);
         assert_eq!(cooldowns.take("a", "2", 500, 999), Ok(()), "the clock was set back");
         assert_eq!(cooldowns.take("a", "3", 500, 1_000), Err(499));
     }
 
     #[test]
+    fn a_clock_that_runs_back_a_little_lets_nobody_through() {
+        let mut cooldowns = Cooldowns::default();
+        assert_eq!(cooldowns.take("a", "1", 500, 1_000), Ok(()));
+        assert_eq!(cooldowns.take("a", "2", 500, 900), Err(600), "too little to be told of");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_moves_what_was_not_stored_too() {
+        let mut cooldowns = Cooldowns::load(vec![("a".into(), 10_000, "1".into())], 10_000);
+        assert_eq!(cooldowns.take("a", "2", 500, 10_500), Ok(()));
+        cooldowns.clock_set(-5_000);
+        assert_eq!(cooldowns.take("a", "3", 500, 5_600), Err(400));
+        cooldowns.undo();
+        assert_eq!(cooldowns.take("a", "3", 700, 5_600), Err(100), "the one before counts again");
+    }
+
+    #[test]
     fn what_was_not_stored_takes_no_cooldown() {
-        let mut cooldowns = Cooldowns::load(vec![("a".into(), 1_000, "1".into())]);
+        let mut cooldowns = Cooldowns::load(vec![("a".into(), 1_000, "1".into())], 1_000);
         for (to, id) in [("a", "2"), ("b", "3"), ("c", "4")] {
             assert_eq!(cooldowns.take(to, id, 500, 1_500), Ok(()));
         }
@@ -142,7 +167,7 @@ mod tests {
     #[test]
     fn what_is_remembered_is_bounded() {
         let recent = (0..MAX_RECIPIENTS as u64).map(|n| (n.to_string(), 1_000 + n, n.to_string())).collect();
-        let mut cooldowns = Cooldowns::load(recent);
+        let mut cooldowns = Cooldowns::load(recent, 60_000);
         assert_eq!(cooldowns.take("new", "new", 100_000, 60_000), Ok(()));
         assert_eq!(cooldowns.last.len(), MAX_RECIPIENTS);
         assert!(!cooldowns.last.contains_key("0"), "the oldest is forgotten");

@@ -1,6 +1,6 @@
 //! The machine's clock is set while the session runs: what is awaited comes when it would have come all the same. Pure.
 //!
-//! Deadlines are Unix times, as they are shown to people. So they move with the clock, whichever way it is set.
+//! Deadlines are Unix times, as they are shown to people, and so are the times that cooldowns are counted from. So they move with the clock, whichever way it is set.
 
 use super::State;
 
@@ -35,6 +35,7 @@ impl State {
             *at = at.saturating_add_signed(by);
         }
         self.outbox.clock_set(by);
+        self.cooldowns.clock_set(by);
         self.codes.clock_set(by);
         self
     }

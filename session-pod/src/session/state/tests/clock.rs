@@ -44,6 +44,17 @@ fn a_clock_that_is_set_back_holds_no_send_up() {
 }
 
 #[test]
+fn a_clock_that_is_set_neither_shortens_nor_prolongs_a_cooldown() {
+    let policy = SessionPolicy { cooldown_ms: Some(3_600_000), ..SessionPolicy::default() };
+    let push = ConfigPush { hash: "h".into(), policy, ..ConfigPush::default() };
+    for by in [-600_000, -2_000, 2_000, 600_000, 7_200_000] {
+        let scene = Scene::open().asks(Ask::Configure(push.clone())).asks(send("1", "a@lid"));
+        let scene = set(scene.after(0, Input::Stored { id: "1".into(), to: "a@lid".into() }), by);
+        scene.after(1_000, Input::Tick).asks(send("2", "a@lid")).answers(Err(Refusal::Cooldown(3_599_000)));
+    }
+}
+
+#[test]
 fn only_a_clock_that_was_set_moves_anything() {
     let mut lead = Lead::of(NOW, 5);
     assert_eq!(lead.moved(NOW + 700, 705), None);
