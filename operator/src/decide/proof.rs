@@ -34,7 +34,15 @@ pub fn proven<'s>(seen: &'s Observed, rules: &Rules) -> impl Iterator<Item = &'s
 
 /// The longest that is waited for a pod whose node looks well, when nobody saw it end: with this grace period of its own.
 pub fn departure_wait(grace: SignedDuration, rules: &Rules) -> SignedDuration {
-    if rules.node_grace.is_zero() { SignedDuration::ZERO } else { rules.node_grace + grace + FOUND_WITHIN }
+    if rules.node_grace.is_zero() {
+        return SignedDuration::ZERO;
+    }
+    rules.node_grace.saturating_add(to_end(grace))
+}
+
+/// The longest that a kubelet takes to end a pod that it should not have.
+const fn to_end(grace: SignedDuration) -> SignedDuration {
+    grace.saturating_add(FOUND_WITHIN)
 }
 
 /// Why a pod that is gone may still run, if it may.
@@ -61,7 +69,7 @@ const fn left(doubt: &Standing) -> SignedDuration {
 fn wait(seen: &Observed, departed: &Departed, rules: &Rules) -> Option<Wait> {
     let grace = grace(seen, departed);
     let departure = after(After::Departure, departed.noticed, departure_wait(grace, rules));
-    let back = returned(seen, departed).map(|back| after(After::Return, back, grace + FOUND_WITHIN));
+    let back = returned(seen, departed).map(|back| after(After::Return, back, to_end(grace)));
     std::iter::once(departure)
         .chain(back)
         .filter(|wait| wait.left > SignedDuration::ZERO)
@@ -69,7 +77,7 @@ fn wait(seen: &Observed, departed: &Departed, rules: &Rules) -> Option<Wait> {
 }
 
 fn after(after: After, lasting: Lasting, wait: SignedDuration) -> Wait {
-    Wait { after, since: lasting.since, wait, left: wait - lasting.lasted }
+    Wait { after, since: lasting.since, wait, left: wait.saturating_sub(lasting.lasted) }
 }
 
 /// How long the node has been back, if it was away: the operator has seen that, or its predecessor has told so.

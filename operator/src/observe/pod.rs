@@ -7,6 +7,9 @@ use k8s_openapi::jiff::Timestamp;
 use super::{Owner, content};
 use crate::build::pod::DATA_VOLUME;
 
+/// The longest grace period that is believed, seconds. Anybody's pod is read here, and the API server knows no bound.
+const LONGEST_GRACE: i64 = 24 * 60 * 60;
+
 /// A pod.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PodSeen {
@@ -52,7 +55,7 @@ pub struct PodSeen {
     pub revision: Option<String>,
     /// The claim and the folder in it that it writes to.
     pub place: Option<(String, String)>,
-    /// Seconds that its containers get to end unless a deletion says otherwise.
+    /// Seconds that its containers get to end unless a deletion says otherwise: a day at most.
     pub grace: Option<i64>,
 }
 
@@ -139,7 +142,7 @@ impl PodSeen {
             template_hash: annotation(names::TEMPLATE_HASH),
             revision: annotation(names::REVISION),
             place: pod.spec.as_ref().and_then(place),
-            grace: pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds),
+            grace: pod.spec.as_ref().and_then(grace),
         }
     }
 
@@ -178,6 +181,10 @@ fn place(spec: &PodSpec) -> Option<(String, String)> {
     let mount = container.volume_mounts.iter().flatten().find(|mount| mount.name == DATA_VOLUME)?;
     let claim = volume.persistent_volume_claim.as_ref()?.claim_name.clone();
     Some((claim, mount.sub_path.clone().unwrap_or_default()))
+}
+
+fn grace(spec: &PodSpec) -> Option<i64> {
+    spec.termination_grace_period_seconds.map(|seconds| seconds.clamp(0, LONGEST_GRACE))
 }
 
 fn phase(word: Option<&str>) -> Phase {
@@ -232,4 +239,20 @@ fn last_exit(status: &PodStatus) -> Option<Exit> {
 fn exit(state: &ContainerState) -> Option<Exit> {
     let ended = state.terminated.as_ref()?;
     Some(Exit { code: ended.exit_code, reason: ended.reason.clone().unwrap_or_default() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_grace_period_is_longer_than_a_day() {
+        let read = |seconds| {
+            let spec = PodSpec { termination_grace_period_seconds: seconds, ..PodSpec::default() };
+            PodSeen::of(&Pod { spec: Some(spec), ..Pod::default() }).grace
+        };
+        assert_eq!([read(Some(300)), read(None)], [Some(300), None]);
+        assert_eq!(read(Some(i64::MAX)), Some(86_400));
+        assert_eq!(read(Some(i64::MIN)), Some(0));
+    }
 }

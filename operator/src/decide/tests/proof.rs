@@ -111,6 +111,15 @@ fn the_kubelet_gives_a_vanished_pod_its_own_grace_period() {
 }
 
 #[test]
+fn the_longest_grace_period_is_waited_for() {
+    for node in [answering(5, false), answering(5, true)] {
+        let mut seen = departed(node, 5);
+        seen.departed[0].grace = Some(i64::MAX);
+        assert!(matches!(decided(&seen).pod, Standing::Vanished { .. }), "{node:?}");
+    }
+}
+
+#[test]
 fn a_node_that_is_back_gets_time_to_end_what_it_finds() {
     let back = |lasted| departed(answering(lasted, true), 4_000);
     let waiting = decided(&back(39));
