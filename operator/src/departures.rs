@@ -55,7 +55,7 @@ impl Departures {
         self.gone(place, known, known.has_ended());
     }
 
-    /// The operator has made a pod. Until a watch shows it, nobody else would know of it if it went.
+    /// The operator has made a pod, or found one. Until a watch shows it, nobody else would know of it if it went.
     pub fn made(&self, place: Place, pod: &PodSeen) {
         self.note(&pod.uid, Departure { noticed: None, ..Departure::of(place, pod) });
     }
@@ -90,7 +90,7 @@ impl Departures {
     /// There is this pod. If it is a session's, whoever made it has made sure that those before it at its place and on its volume
     /// have ended.
     pub fn is_there(&self, place: &Place, pod: &PodSeen) {
-        let ours = pod.owner.as_ref().is_some_and(|owner| owner.kind == "WhatsAppSession");
+        let ours = is_of_a_session(pod);
         let before = |departure: &Departure| {
             departure.created.zip(pod.created).is_some_and(|(former, present)| former < present)
         };
@@ -110,8 +110,22 @@ impl Departures {
         open.map(|departure| departure.place.1.clone()).collect()
     }
 
+    /// All suspects were looked for by name, and these pods are there: that they are stays known until a watch shows them. The
+    /// others are gone, and may run.
+    pub fn looked_for(&self, there: &[PodSeen], place: &Place, volume: &Volume) -> Vec<Departed> {
+        let of = |pod: &PodSeen| (place.0.clone(), pod.name.clone());
+        for pod in there {
+            self.is_there(&of(pod), pod);
+        }
+        let gone = self.may_run(place, volume);
+        for pod in there.iter().filter(|pod| is_of_a_session(pod) && !pod.has_ended()) {
+            self.made(of(pod), pod);
+        }
+        gone
+    }
+
     /// Those pods, which are not there: from now on it is known that they are gone. The session's own comes first.
-    pub fn may_run(&self, place: &Place, volume: &Volume) -> Vec<Departed> {
+    fn may_run(&self, place: &Place, volume: &Volume) -> Vec<Departed> {
         self.may_run_at(place, volume, Instant::now())
     }
 
@@ -209,6 +223,10 @@ impl Departure {
             noticed: lasting(since, start),
         }
     }
+}
+
+fn is_of_a_session(pod: &PodSeen) -> bool {
+    pod.owner.as_ref().is_some_and(|owner| owner.kind == "WhatsAppSession")
 }
 
 /// Makes room: what is of no use to anybody any more goes, and of the rest what is of the least.

@@ -160,6 +160,36 @@ fn a_pod_that_was_just_made_is_known_before_a_watch_shows_it() {
 }
 
 #[test]
+fn a_pod_that_was_found_by_name_stays_known_until_a_watch_shows_it() {
+    let after_a_look = |there: PodSeen| {
+        let departures = Departures::default();
+        departures.made(place("toko"), &last());
+        let gone = departures.looked_for(std::slice::from_ref(&there), &place("toko"), &volume());
+        assert_eq!(gone, [], "it is there");
+        (departures.suspects(&place("toko"), &volume()).len(), departures)
+    };
+    let (suspects, departures) = after_a_look(last());
+    assert_eq!(suspects, 1, "it is looked for again");
+    let missed = departures.looked_for(&[], &place("toko"), &volume());
+    assert_eq!((missed.len(), missed[0].noticed.lasted.as_secs()), (1, 0), "deleted by force");
+    departures.is_there(&place("toko"), &last());
+    assert!(departures.is_empty(), "a watch shows it");
+    assert_eq!(after_a_look(PodSeen { phase: Phase::Succeeded, ..last() }).0, 0, "it has ended");
+    assert_eq!(after_a_look(PodSeen { owner: None, ..last() }).0, 0, "it is a stranger's");
+}
+
+#[test]
+fn who_looks_for_its_own_pod_keeps_that_of_another_with_its_volume_known() {
+    let departures = Departures::default();
+    departures.made(place("former"), &PodSeen { name: "former".to_owned(), ..last() });
+    departures.deleted(place("toko"), &PodSeen { uid: "p-2".to_owned(), ..last() });
+    let there = [PodSeen { name: "former".to_owned(), ..last() }];
+    let gone = departures.looked_for(&there, &place("toko"), &volume());
+    assert_eq!(gone.iter().map(|departed| departed.uid.as_str()).collect::<Vec<_>>(), ["p-2"]);
+    assert!(departures.suspects(&place("former"), &volume()).contains("former"));
+}
+
+#[test]
 fn a_successor_proves_that_somebody_has_waited() {
     let successor = PodSeen { uid: "p-2".to_owned(), created: Some(now()), ..last() };
     let with = |there: &PodSeen| {

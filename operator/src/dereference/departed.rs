@@ -26,10 +26,13 @@ pub(super) async fn look(
         departures.told(&place, told, &volume);
     }
     let api: Api<Pod> = Api::namespaced(context.world.client.clone(), &key.namespace);
+    let mut there = Vec::new();
     for name in departures.suspects(&place, &volume) {
         let pod = maybe(api.get(&name)).await.map_err(looking_at("a pod that seems to be gone"))?;
-        let Some(pod) = pod.as_ref().map(PodSeen::of) else { continue };
-        departures.is_there(&(key.namespace.clone(), name), &pod);
+        there.extend(pod.as_ref().map(PodSeen::of));
+    }
+    let gone = departures.looked_for(&there, &place, &volume);
+    for pod in there {
         if pod.name == key.name {
             seen.pods.retain(|shown| shown.name != pod.name);
             seen.pods.push(pod);
@@ -41,7 +44,7 @@ pub(super) async fn look(
         listen(context, key, seen);
         return Ok(());
     }
-    seen.departed = departures.may_run(&place, &volume);
+    seen.departed = gone;
     for departed in &mut seen.departed {
         if let Some(node) = &departed.node {
             departed.state = look_at_node(context, node).await?;
