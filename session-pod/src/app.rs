@@ -145,7 +145,8 @@ fn open(config: &Config, mut given: Option<ConfigPush>) -> Opened {
             Err(error) => (None, 0, broken(error, Link::Unpaired)),
             Ok((store, mut opened)) => {
                 let kept = std::mem::take(&mut opened.config);
-                given = configuration(&store, begin(given, kept, known_epoch(&store, config)));
+                let begin = begin(given, kept, known_epoch(opened.session_uid.as_deref(), config));
+                given = configuration(&store, begin, &config.session_uid);
                 let writer_epoch = opened.writer_epoch;
                 let state = match Credentials::look(&config.data_dir) {
                     Ok(credentials) => State::boot(found(opened, credentials), now_ms()),
@@ -168,30 +169,27 @@ fn open(config: &Config, mut given: Option<ConfigPush>) -> Opened {
     Opened { store, writer_epoch, state }
 }
 
-/// The newest writer epoch that is older than the configuration file: every one, if they were another session's.
-fn known_epoch(store: &Store, config: &Config) -> u64 {
-    match store.belongs_to(&config.session_uid) {
-        Ok(false) => config.min_writer_epoch,
-        Ok(true) => u64::MAX,
-        Err(error) => {
-            tracing::warn!(%error, "the configuration that was pushed last may be older than the file");
-            config.min_writer_epoch
-        }
+/// The newest writer epoch that is older than the configuration file: every one, if the store was another session's.
+fn known_epoch(session_uid: Option<&str>, config: &Config) -> u64 {
+    match session_uid {
+        Some(uid) if uid != config.session_uid => u64::MAX,
+        Some(_) | None => config.min_writer_epoch,
     }
 }
 
 /// The configuration to begin with. A file that is newer than what the store knows goes into the store, so that it is known for
-/// old once it is.
-fn configuration(store: &Store, begin: Begin) -> Option<ConfigPush> {
-    match begin {
-        Begin::Kept(kept) => kept,
-        Begin::Given(given) => {
-            if let Err(error) = store.write(&[Write::Config(given.clone())], now_ms()) {
-                tracing::warn!(%error, "the configuration is in force and was not kept");
-            }
-            Some(given)
-        }
+/// old once it is. Whose store it is goes with it: as long as the one is not kept, the other is not either, and the next process
+/// decides as this one did.
+fn configuration(store: &Store, begin: Begin, session_uid: &str) -> Option<ConfigPush> {
+    let owner = Write::Session(session_uid.to_owned());
+    let (in_force, writes) = match begin {
+        Begin::Kept(kept) => (kept, vec![owner]),
+        Begin::Given(given) => (Some(given.clone()), vec![Write::Config(given), owner]),
+    };
+    if let Err(error) = store.write(&writes, now_ms()) {
+        tracing::warn!(%error, "the configuration that is in force and whose store it is were not kept");
     }
+    in_force
 }
 
 fn found(opened: store::Opened, credentials: Credentials) -> Found {
@@ -229,3 +227,6 @@ fn listener_announced(listener: TcpListener, file: Option<&Path>) -> anyhow::Res
     }
     Ok(listener)
 }
+
+#[cfg(test)]
+mod tests;

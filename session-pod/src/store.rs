@@ -81,6 +81,8 @@ pub(crate) enum Write {
     Link(Link),
     /// Configuration that is in force from now on.
     Config(ConfigPush),
+    /// UID of the session whose store it is from now on.
+    Session(String),
 }
 
 /// What became of one [`Write`].
@@ -101,6 +103,8 @@ pub(crate) struct Opened {
     pub writer_epoch: u64,
     /// Whether this process created it.
     pub fresh: bool,
+    /// UID of the session whose store it was, if that was noted.
+    pub session_uid: Option<String>,
     /// What the session is linked to.
     pub link: Link,
     /// Configuration that was in force.
@@ -166,14 +170,6 @@ impl Store {
         self.logging("write", |tx| {
             writes.iter().map(|write| apply(tx, write, now)).collect::<rusqlite::Result<Vec<_>>>()
         })
-    }
-
-    /// Notes whose store it is. Says whether it was another session's before.
-    ///
-    /// # Errors
-    /// It could not be noted.
-    pub(crate) fn belongs_to(&self, session_uid: &str) -> Result<bool, StoreError> {
-        self.transaction("note whose store it is", |tx| meta::set_session(tx, session_uid))
     }
 
     /// Whether the store takes a write.
@@ -270,6 +266,7 @@ fn apply(tx: &Connection, write: &Write, now: u64) -> rusqlite::Result<Written> 
         Write::Append(data) => events::append(tx, data, now)?,
         Write::Link(link) => meta::set_link(tx, link)?,
         Write::Config(push) => meta::set_config(tx, push)?,
+        Write::Session(uid) => meta::set_session(tx, uid)?,
     }
     Ok(Written::Done)
 }

@@ -73,6 +73,7 @@ fn count(tx: &Connection, before: u64) -> rusqlite::Result<Opened> {
     Ok(Opened {
         writer_epoch,
         fresh: before == 0,
+        session_uid: get(tx, "session_uid")?,
         link: json(tx, "link")?.unwrap_or_default(),
         config: Kept {
             last: json(tx, "config")?,
@@ -97,13 +98,12 @@ pub(super) fn set_config(tx: &Connection, push: &ConfigPush) -> rusqlite::Result
     set(tx, "config", &to_json(push)?)
 }
 
-/// Says whether there was another one.
-pub(super) fn set_session(tx: &Connection, uid: &str) -> rusqlite::Result<bool> {
-    let before = get(tx, "session_uid")?;
-    if before.as_deref() != Some(uid) {
-        set(tx, "session_uid", uid)?;
+/// Changes nothing, and so costs no sync to disk, when it is known.
+pub(super) fn set_session(tx: &Connection, uid: &str) -> rusqlite::Result<()> {
+    if get(tx, "session_uid")?.as_deref() == Some(uid) {
+        return Ok(());
     }
-    Ok(before.is_some_and(|before| before != uid))
+    set(tx, "session_uid", uid)
 }
 
 /// Hashes of the configurations that were in force before, newest first.

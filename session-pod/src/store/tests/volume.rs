@@ -122,10 +122,13 @@ fn what_others_could_read_is_closed() {
 }
 
 #[test]
-fn a_store_knows_when_another_session_takes_it_up() {
+fn a_store_knows_whose_it_was_when_another_session_takes_it_up() {
     let directory = tempfile::tempdir().unwrap();
-    for (uid, anothers) in [("first", false), ("first", false), ("second", true), ("second", false)] {
-        let (store, _) = open(directory.path());
-        assert_eq!(store.belongs_to(uid).unwrap(), anothers, "{uid}");
+    for (uid, before) in
+        [("first", None), ("first", Some("first")), ("second", Some("first")), ("second", Some("second"))]
+    {
+        let (store, opened) = open(directory.path());
+        assert_eq!(opened.session_uid.as_deref(), before, "{uid}");
+        store.write(&[Write::Session(uid.into())], NOW).unwrap();
     }
 }
