@@ -127,6 +127,10 @@ async fn reconcile(session: Arc<Guarded>, context: Arc<Context>) -> Result<Actio
     let start = Instant::now();
     let look = tokio::time::timeout(LOOK_WITHIN, Box::pin(look(&key, &session, &context))).await;
     let result = look.unwrap_or(Err(ReconcileError::Late));
+    if result.is_err() {
+        // Else one that cannot be looked at any more would keep all others waiting.
+        context.memory.deferrals.forget(&key);
+    }
     context.memory.look_ended(&key);
     context.metrics.reconciled(start.elapsed(), result.as_ref().map(|_| ()).map_err(ReconcileError::kind));
     result
@@ -148,9 +152,7 @@ async fn look(key: &SessionKey, session: &Guarded, context: &Context) -> Result<
         desired: desired.as_ref().ok(),
         endpoint: endpoint.as_ref(),
     };
-    let making = decision.steps.contains(&Step::CreatePod).then(|| context.memory.deferrals.making());
     let (outcome, applied) = apply(work, &decision).await;
-    drop(making);
     report::steps(context, &seen, &outcome);
     if let Err(error @ ApplyError::NotLeading) = applied {
         return Err(error.into());
@@ -181,10 +183,6 @@ async fn write(work: Work<'_>, facts: &Facts<'_>, failed: bool) -> Result<Option
         When::Never => return Ok(None),
         When::In(wait) => return Ok(Some(wait)),
         When::Now => {}
-    }
-    let turn = context.memory.deferrals.turn();
-    if let (Err(wait), false) = (&turn, pressing) {
-        return Ok(Some(*wait));
     }
     if !context.guard.holds() {
         return Err(ApplyError::NotLeading.into());

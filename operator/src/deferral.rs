@@ -2,10 +2,8 @@
 //!
 //! Comes in: the status that was written last and the one that holds now. Goes out: whether to write it now, later, or not at
 //! all. A session that starts is in half a dozen states within a second or two, and each write is work for the API server and
-//! for all who watch. What somebody waits for, and what a later operator goes by, is not put off for that.
-//!
-//! When hundreds start at once, deeds come before words: while many pods are being made, few statuses are written at the
-//! same time. All of what is remembered here may be forgotten: every look compares anew.
+//! for all who watch. What somebody waits for, and what a later operator goes by, is never put off. All of what is remembered
+//! here may be forgotten: every look compares anew.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,25 +12,17 @@ use std::time::{Duration, Instant};
 use crds::conditions::{self, reason};
 use crds::status::WhatsAppSessionStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::observe::SessionKey;
 use crate::status::differs;
 
 /// How long a status that differs in passing only is not written, when few wait.
 const WAIT: Duration = Duration::from_secs(2);
-/// How much longer for each that waits: what passes is written at most thirty-three times a second.
+/// How much longer for each that waits: of a crowd's passing states thirty-three are written a second, and most of them never,
+/// because they have passed.
 const EACH: Duration = Duration::from_millis(30);
-/// How many statuses may be written at the same time.
-const AT_ONCE: usize = 16;
-/// How many of them while many pods are being made.
-const WHEN_BUSY: usize = 2;
-/// So many pods that are being made at the same time are many.
-const MANY: usize = 8;
-/// How long at least until the next try when as many are.
-const NEXT: Duration = Duration::from_millis(250);
-/// How much longer for each that waits: a hundred tries a second.
-const EACH_TRY: Duration = Duration::from_millis(10);
+/// The longest that anything waits.
+const LONGEST: Duration = Duration::from_secs(20);
 
 /// Reasons that pass by themselves in the course of things.
 const PASSING: [&str; 9] = [
@@ -58,20 +48,9 @@ pub enum When {
     In(Duration),
 }
 
-/// Statuses that are not written yet.
-#[derive(Debug)]
-pub struct Deferrals {
-    /// Since when what was written differs from what holds: by session, of this UID.
-    since: Mutex<HashMap<SessionKey, (String, Instant)>>,
-    turns: Semaphore,
-    makers: Semaphore,
-}
-
-impl Default for Deferrals {
-    fn default() -> Self {
-        Self { since: Mutex::default(), turns: Semaphore::new(AT_ONCE), makers: Semaphore::new(MANY) }
-    }
-}
+/// Since when what was written differs from what holds: by session, of this UID.
+#[derive(Debug, Default)]
+pub struct Deferrals(Mutex<HashMap<SessionKey, (String, Instant)>>);
 
 impl Deferrals {
     /// When the status of the session of this UID is written. `pressing`: it is not to be put off, whatever it says.
@@ -90,29 +69,16 @@ impl Deferrals {
         if pressing || !may_wait(before, status) {
             return When::Now;
         }
-        let left = self.pause(WAIT, EACH).saturating_sub(lasted);
+        let left = self.wait().saturating_sub(lasted);
         if left.is_zero() { When::Now } else { When::In(left) }
     }
 
-    /// The turn to write a status, for as long as it is held. Not granted: when to try again, with what holds by then.
-    pub fn turn(&self) -> Result<SemaphorePermit<'_>, Duration> {
-        let busy = self.makers.available_permits() == 0;
-        let left = self.turns.available_permits().saturating_sub(if busy { AT_ONCE - WHEN_BUSY } else { 0 });
-        let turn = (left > 0).then(|| self.turns.try_acquire().ok()).flatten();
-        turn.ok_or_else(|| self.pause(NEXT, EACH_TRY))
+    /// How long one waits while so many do.
+    fn wait(&self) -> Duration {
+        EACH.saturating_mul(u32::try_from(self.len()).unwrap_or(u32::MAX)).clamp(WAIT, LONGEST)
     }
 
-    /// A pod is being made, for as long as this is held; none: so are many others.
-    pub fn making(&self) -> Option<SemaphorePermit<'_>> {
-        self.makers.try_acquire().ok()
-    }
-
-    /// At least so long, and longer when many wait.
-    fn pause(&self, least: Duration, each: Duration) -> Duration {
-        least.max(each.saturating_mul(u32::try_from(self.len()).unwrap_or(u32::MAX)))
-    }
-
-    /// It was written, or the session is gone.
+    /// It was written, or cannot be: the session is gone, or cannot be looked at.
     pub fn forget(&self, key: &SessionKey) {
         self.all().remove(key);
     }
@@ -137,7 +103,7 @@ impl Deferrals {
     }
 
     fn all(&self) -> MutexGuard<'_, HashMap<SessionKey, (String, Instant)>> {
-        self.since.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -167,25 +133,14 @@ fn may_wait(before: Option<&WhatsAppSessionStatus>, now: &WhatsAppSessionStatus)
 /// Whether there is something new to be remembered: what the next decision, or another operator, would lack.
 fn teaches(before: &WhatsAppSessionStatus, now: &WhatsAppSessionStatus) -> bool {
     let opened = |status: &WhatsAppSessionStatus| (status.account.clone(), status.writer_epoch);
-    // The volume matters once somebody was linked on it.
-    let volume = |status: &WhatsAppSessionStatus| {
-        let storage = status.storage.clone().filter(|_| opened(status) != (None, None));
-        storage.map(|storage| (storage.claim_name, storage.claim_uid, storage.reset_token))
+    // Volume and pod matter once a process has opened the volume, which is heard of at once.
+    let place = |status: &WhatsAppSessionStatus| {
+        let storage = status.storage.clone();
+        let claim = storage.map(|storage| (storage.claim_name, storage.claim_uid, storage.reset_token));
+        let pod = status.pod.clone().map(|pod| (pod.name, pod.uid, pod.node, pod.outdated));
+        Some((claim, pod)).filter(|_| opened(status) != (None, None))
     };
-    let pod = |status: &WhatsAppSessionStatus| {
-        status.pod.clone().map(|pod| (pod.name, pod.uid, pod.node, pod.outdated))
-    };
-    opened(before) != opened(now)
-        || volume(before) != volume(now)
-        || before.recovery != now.recovery
-        || (pod(before) != pod(now) && !waits_for_node(before, now))
-}
-
-/// Whether all that is new of the pod is that it waits for a node: nothing of it runs before it has one.
-fn waits_for_node(before: &WhatsAppSessionStatus, now: &WhatsAppSessionStatus) -> bool {
-    let pod = now.pod.as_ref().filter(|pod| pod.node.is_none() && !pod.outdated);
-    let is_made = find(now, conditions::POD_READY).is_some_and(|it| it.reason == reason::CONTAINER_NOT_READY);
-    before.pod.is_none() && pod.is_some() && is_made
+    opened(before) != opened(now) || place(before) != place(now) || before.recovery != now.recovery
 }
 
 fn find<'s>(status: &'s WhatsAppSessionStatus, kind: &str) -> Option<&'s Condition> {
