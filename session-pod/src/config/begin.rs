@@ -3,6 +3,8 @@
 //! The file is written by whoever pushes, before it pushes, and is mounted afresh for every pod: there it is at least as new as
 //! what was pushed to any pod before. In a pod that runs it lags behind what is pushed to that pod, in a cluster up to a minute.
 //! The sender's hash has no order, so the store remembers which hashes were in force before: a file with one of these is old.
+//! An operator that did not hear of the last process knows too old an epoch: if the configuration was changed back meanwhile, the
+//! new pod begins with what was pushed to that process, proxy and webhooks included, until the operator pushes.
 
 use session_api::ConfigPush;
 
