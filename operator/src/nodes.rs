@@ -2,22 +2,24 @@
 //!
 //! Comes in: what was read of a node, at every look. Goes out: an [`Answering`]. The time that a node itself gives for its return
 //! is only compared with itself: its clock may be wrong, but another time means that it was away in between. And one look serves
-//! all sessions that ask for the same node: those of a lost node all do.
+//! all sessions that ask for the same node: those of a lost node all do. That a node is lost may let a session give its process
+//! up, so it is told only to those who had asked before that look began: the node may be back.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::jiff::Timestamp;
-use tokio::sync::OnceCell;
 
 use crate::call::CallError;
 use crate::departures::{lasting, whole_second};
 use crate::observe::{Answering, NodeSeen};
 
-/// How long a look serves others. Shorter than what a kubelet is given to find a pod that it should not have: a node that looked
-/// well so long ago was well when the wait for a pod's departure began.
+/// How long a node that looked well is told to those who come later. Shorter than what a kubelet is given to find a pod that it
+/// should not have: a node that looked well so long ago was well when the wait for a pod's departure began.
 const SERVES_FOR: Duration = Duration::from_secs(5);
+/// The least time from one look to the next: for others to ask for the same.
+const PAUSE: Duration = Duration::from_millis(100);
 /// What nobody has looked at for so long is forgotten: no session waits for that node.
 const KEPT: Duration = Duration::from_hours(1);
 
@@ -25,7 +27,7 @@ const KEPT: Duration = Duration::from_hours(1);
 #[derive(Debug, Default)]
 pub struct Nodes {
     known: Mutex<HashMap<String, (Known, Instant)>>,
-    looks: Mutex<HashMap<String, Arc<Look>>>,
+    looks: Mutex<HashMap<String, Arc<LastLook>>>,
 }
 
 #[derive(Debug)]
@@ -34,16 +36,18 @@ enum Known {
     Answers { said: Option<Timestamp>, since: Timestamp, start: Instant, returned: bool },
 }
 
-/// One look at a node.
+/// The look at a node that was over last. Locked while the next one is under way.
+type LastLook = tokio::sync::Mutex<Option<Look>>;
+
 #[derive(Debug)]
 struct Look {
     begun: Instant,
-    answer: OnceCell<Result<NodeSeen, CallError>>,
+    answer: Result<NodeSeen, CallError>,
 }
 
 impl Nodes {
-    /// What `look` says, unless somebody else looks at this node now or has done so a moment ago: then it is not looked again.
-    /// A failure is told to those who wait for the same look, and to nobody else.
+    /// What `look` says, unless somebody else has begun to look at this node since this was asked, or has found it well a moment
+    /// before. There is one look at a time and a pause between two, so all who ask meanwhile share the next.
     ///
     /// # Errors
     /// The look failed.
@@ -52,15 +56,27 @@ impl Nodes {
         name: &str,
         look: impl Future<Output = Result<NodeSeen, CallError>>,
     ) -> Result<NodeSeen, CallError> {
-        let shared = self.look_at(name, Instant::now());
-        shared.answer.get_or_init(|| look).await.clone()
+        let asked = Instant::now();
+        let last_look = self.last_look(name, asked);
+        let mut last = last_look.lock().await;
+        if let Some(last) = &*last {
+            if last.serves(asked, Instant::now()) {
+                return last.answer.clone();
+            }
+            tokio::time::sleep(last.pause(Instant::now())).await;
+        }
+        let begun = Instant::now();
+        let answer = look.await;
+        last.insert(Look { begun, answer }).answer.clone()
     }
 
-    fn look_at(&self, name: &str, now: Instant) -> Arc<Look> {
+    fn last_look(&self, name: &str, now: Instant) -> Arc<LastLook> {
         let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
-        looks.retain(|_, look| look.serves(now));
-        let new = || Arc::new(Look { begun: now, answer: OnceCell::new() });
-        Arc::clone(looks.entry(name.to_owned()).or_insert_with(new))
+        looks.retain(|_, last| {
+            let is_recent = |last: &Option<Look>| last.as_ref().is_some_and(|last| last.is_recent(now));
+            Arc::strong_count(last) > 1 || last.try_lock().is_ok_and(|last| is_recent(&last))
+        });
+        Arc::clone(looks.entry(name.to_owned()).or_default())
     }
 
     /// The node answers, and says since when it does.
@@ -112,13 +128,19 @@ fn note(known: &mut HashMap<String, (Known, Instant)>, name: &str, node: Known, 
 }
 
 impl Look {
-    /// Whether it serves whoever comes now: it is under way, or has not been over for long.
-    fn serves(self: &Arc<Self>, now: Instant) -> bool {
-        match self.answer.get() {
-            None => Arc::strong_count(self) > 1,
-            Some(Ok(_)) => now.saturating_duration_since(self.begun) < SERVES_FOR,
-            Some(Err(_)) => false,
-        }
+    /// Whether it serves who asked then and has waited until now.
+    fn serves(&self, asked: Instant, now: Instant) -> bool {
+        let is_harmless = matches!(self.answer, Ok(NodeSeen::Ready(_) | NodeSeen::Unknown));
+        asked < self.begun || (is_harmless && self.is_recent(now))
+    }
+
+    /// How long the next one has to wait.
+    fn pause(&self, now: Instant) -> Duration {
+        PAUSE.saturating_sub(now.saturating_duration_since(self.begun))
+    }
+
+    fn is_recent(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.begun) < SERVES_FOR
     }
 }
 
@@ -142,7 +164,7 @@ mod tests {
     use k8s_openapi::jiff::SignedDuration;
 
     use super::*;
-    use crate::fixtures::{ago, answering};
+    use crate::fixtures::{ago, answering, silent};
 
     #[test]
     fn a_node_is_back_when_it_was_seen_away_or_says_another_time() {
@@ -171,36 +193,73 @@ mod tests {
         assert_eq!(nodes.known().keys().collect::<Vec<_>>(), ["waited-for"]);
     }
 
-    #[tokio::test]
-    async fn sessions_of_one_node_share_a_look() {
-        let (nodes, looks) = (Nodes::default(), AtomicUsize::new(0));
-        let look = || {
-            nodes.once("n", async {
-                tokio::task::yield_now().await;
-                looks.fetch_add(1, Ordering::Relaxed);
-                Ok(answering(5, false))
-            })
+    /// Asks for the node; each look counts, and takes until others have asked.
+    async fn ask(
+        (nodes, looks): &(Nodes, AtomicUsize),
+        answer: Result<NodeSeen, CallError>,
+    ) -> Result<NodeSeen, CallError> {
+        let look = async {
+            tokio::task::yield_now().await;
+            looks.fetch_add(1, Ordering::Relaxed);
+            answer
         };
-        let (one, other) = tokio::join!(look(), look());
-        assert_eq!((one.unwrap(), other.unwrap()), (answering(5, false), answering(5, false)));
-        look().await.unwrap();
-        assert_eq!(looks.load(Ordering::Relaxed), 1);
-        let later = Instant::now() + SERVES_FOR;
-        assert!(nodes.look_at("n", later).answer.get().is_none(), "it is looked anew");
-        assert_eq!(nodes.looks.lock().unwrap().len(), 1, "and the old look is gone");
+        nodes.once("n", look).await
     }
 
     #[tokio::test]
-    async fn a_failed_look_serves_only_those_who_wait_for_it() {
-        let nodes = Nodes::default();
-        let fails = || async {
-            tokio::task::yield_now().await;
-            Err(CallError::Late)
-        };
-        let (one, other) =
-            tokio::join!(nodes.once("n", fails()), nodes.once("n", async { panic!("it is under way") }));
-        assert!(one.is_err() && other.is_err());
-        assert_eq!(nodes.once("n", async { Ok(NodeSeen::Gone) }).await.unwrap(), NodeSeen::Gone);
+    async fn sessions_of_one_node_share_a_look() {
+        let counted = &<(Nodes, AtomicUsize)>::default();
+        let look = || ask(counted, Ok(answering(5, false)));
+        let (one, other) = tokio::join!(look(), look());
+        assert_eq!((one.unwrap(), other.unwrap()), (answering(5, false), answering(5, false)));
+        look().await.unwrap();
+        assert_eq!(counted.1.load(Ordering::Relaxed), 1);
+        let later = Instant::now() + SERVES_FOR;
+        assert!(counted.0.last_look("n", later).try_lock().unwrap().is_none(), "it is looked anew");
+        assert_eq!(counted.0.looks.lock().unwrap().len(), 1, "and the old look is gone");
+    }
+
+    #[tokio::test]
+    async fn that_a_node_was_lost_before_a_session_asked_is_nothing_to_it() {
+        for lost in [silent(300), NodeSeen::Gone, NodeSeen::OutOfService] {
+            let counted = &<(Nodes, AtomicUsize)>::default();
+            let back = || ask(counted, Ok(answering(0, true)));
+            let (first, second) = tokio::join!(ask(counted, Ok(lost)), back());
+            assert_eq!((first.unwrap(), second.unwrap()), (lost, answering(0, true)), "it was under way");
+            let counted = &<(Nodes, AtomicUsize)>::default();
+            let start = Instant::now();
+            ask(counted, Ok(lost)).await.unwrap();
+            let later = ask(counted, Ok(answering(0, true))).await;
+            assert_eq!(later.unwrap(), answering(0, true), "it was over");
+            assert!(start.elapsed() >= PAUSE, "others had time to ask");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_thousand_sessions_of_a_lost_node_need_two_looks() {
+        let counted = &<(Nodes, AtomicUsize)>::default();
+        let all = (0..1_000).map(|_| ask(counted, Ok(NodeSeen::Gone)));
+        let answers = futures_util::future::join_all(all).await;
+        assert!(answers.iter().all(|answer| matches!(answer, Ok(NodeSeen::Gone))));
+        assert_eq!(counted.1.load(Ordering::Relaxed), 2, "the first, and one for all who came during it");
+    }
+
+    #[test]
+    fn sessions_that_ask_one_after_another_do_not_each_cause_a_look() {
+        let begun = Instant::now();
+        let last = Look { begun, answer: Ok(NodeSeen::Gone) };
+        assert_eq!(last.pause(begun + PAUSE / 4), PAUSE * 3 / 4);
+        assert_eq!(last.pause(begun + PAUSE * 2), Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn a_failed_look_serves_only_those_who_asked_before_it() {
+        let counted = &<(Nodes, AtomicUsize)>::default();
+        let fails = || ask(counted, Err(CallError::Late));
+        let (one, other, third) = tokio::join!(fails(), fails(), fails());
+        assert!(one.is_err() && other.is_err() && third.is_err());
+        assert_eq!(counted.1.load(Ordering::Relaxed), 2);
+        assert_eq!(ask(counted, Ok(NodeSeen::Gone)).await.unwrap(), NodeSeen::Gone);
     }
 
     #[tokio::test]
