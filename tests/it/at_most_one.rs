@@ -186,9 +186,9 @@ async fn a_former_leaders_word_that_arrives_late_undoes_nothing() {
     stack.paired("toko", soon()).await;
     let first = stack.session("toko").await.status.unwrap();
     // Its status is on its way when it freezes: of a session that is being suspended, with the pod that it has had.
-    proxy.add(Rule::next(Method::PATCH, "/whatsappsessions/toko/status", 1, Fault::Hold));
+    proxy.hold(Method::PATCH, "/whatsappsessions/toko/status");
     stack.patch("toko", json!({"operatingMode": "Suspended"})).await;
-    eventually("the status to be under way", || async { (proxy.pending() == 0).then_some(()) }).await;
+    proxy.held().await;
     let mut frozen = stack.part_with_operator();
     frozen.process().signal(Signal::STOP);
     stack.start_operator(&LEASE).await;

@@ -6,7 +6,6 @@ use crds::WhatsAppSession;
 use crds::conditions::{READY, SUSPENDED, reason};
 use rustix::process::Signal;
 use serde_json::json;
-use system_tests::api_proxy::{ApiProxy, Fault, Rule};
 use system_tests::cluster::overlaps;
 use system_tests::stack::Stack;
 use system_tests::wait::eventually;
@@ -24,16 +23,6 @@ pub const LEASE: [(&str, &str); 3] = [
 /// Nobody else leads: a killed operator's lease need not be waited for.
 const ALONE: [(&str, &str); 1] = [("WAREST_LEADER_ELECT", "false")];
 
-/// Holds the next request of this kind.
-fn hold(proxy: &ApiProxy, method: Method, path: &str) {
-    proxy.add(Rule::next(method, path, 1, Fault::Hold));
-}
-
-/// Waits until the request that is to be held has come.
-async fn held(proxy: &ApiProxy) {
-    eventually("the request to be under way", || async { (proxy.pending() == 0).then_some(()) }).await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deletion_of_a_leader_that_was_frozen_misses_the_next_pod() {
     let mut stack = Stack::without_operator().await;
@@ -42,9 +31,9 @@ async fn a_deletion_of_a_leader_that_was_frozen_misses_the_next_pod() {
     stack.start_operator_through(&proxy, &LEASE).await;
     stack.paired("toko", json!({"terminationGracePeriodSeconds": 5})).await;
     let old = stack.pod_uid("toko").await;
-    hold(&proxy, Method::DELETE, "/pods/toko");
+    proxy.hold(Method::DELETE, "/pods/toko");
     stack.patch("toko", json!({"operatingMode": "Suspended"})).await;
-    held(&proxy).await;
+    proxy.held().await;
     let mut frozen = stack.part_with_operator();
     frozen.process().signal(Signal::STOP);
 
@@ -73,10 +62,10 @@ async fn a_creation_of_a_former_operator_makes_no_second_pod() {
     let mut stack = Stack::without_operator().await;
     let witness = Witness::of(&stack).await;
     let proxy = stack.proxy().await;
-    hold(&proxy, Method::POST, "/pods");
+    proxy.hold(Method::POST, "/pods");
     stack.start_operator_through(&proxy, &ALONE).await;
     stack.apply("toko", json!({})).await;
-    held(&proxy).await;
+    proxy.held().await;
     stack.kill_operator().await;
     stack.start_operator(&ALONE).await;
     stack.reaches("toko", READY, "False", reason::AWAITING_PAIRING).await;
@@ -91,10 +80,10 @@ async fn what_is_made_for_a_session_that_has_gone_goes_too() {
         let mut stack = Stack::without_operator().await;
         let witness = Witness::of(&stack).await;
         let proxy = stack.proxy().await;
-        hold(&proxy, Method::POST, path);
+        proxy.hold(Method::POST, path);
         stack.start_operator_through(&proxy, &ALONE).await;
         stack.apply("toko", json!({"retentionPolicy": "Delete"})).await;
-        held(&proxy).await;
+        proxy.held().await;
         stack.delete("toko").await;
         eventually("the session to be gone", || async {
             stack.api::<WhatsAppSession>().get_opt("toko").await.unwrap().is_none().then_some(())

@@ -5,6 +5,7 @@
 //! behind, and a halt after the n-th write.
 //! It judges nothing: what must hold is the test's to say.
 
+mod held;
 mod script;
 mod watches;
 
@@ -23,6 +24,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use held::{Held, hold};
 use script::Script;
 pub use script::{Fault, Rule};
 use watches::Flow;
@@ -40,13 +42,6 @@ struct Shared {
     flow: watch::Sender<Flow>,
     past: Mutex<Past>,
     tokens: Mutex<HashSet<String>>,
-}
-
-/// Requests that are held, or were.
-#[derive(Debug, Default)]
-struct Held {
-    let_go: bool,
-    answer: Option<StatusCode>,
 }
 
 /// What lists said last, by path and query.
@@ -133,17 +128,6 @@ impl ApiProxy {
     /// Takes all faults away.
     pub fn clear(&self) {
         self.script().rules.clear();
-    }
-
-    /// Lets go the request that is held, and gives what the API server answers to it.
-    ///
-    /// # Panics
-    /// When the proxy ends.
-    pub async fn release(&self) -> StatusCode {
-        self.shared.held.send_modify(|held| held.let_go = true);
-        let mut held = self.shared.held.subscribe();
-        let held = held.wait_for(|held| held.answer.is_some()).await.expect("the proxy goes on");
-        held.answer.expect("it is there")
     }
 
     /// From its `limit`-th write on, counted from now, nothing is answered any more (that write still is).
@@ -242,20 +226,6 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     };
     shared.tell_halt();
     answer
-}
-
-/// Forwards a request once it is let go, in a task of its own: its caller may be gone by then.
-async fn hold(shared: Arc<Shared>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    let body = axum::body::to_bytes(body, MAX_BODY).await.expect("a request of bounded size");
-    let mut held = shared.held.subscribe();
-    let forwarded = tokio::spawn(async move {
-        held.wait_for(|held| held.let_go).await.expect("the proxy goes on");
-        let answer = shared.forward(Request::from_parts(parts, Body::from(body))).await;
-        shared.held.send_modify(|held| held.answer = Some(answer.status()));
-        answer
-    });
-    forwarded.await.unwrap_or_else(|_| StatusCode::BAD_GATEWAY.into_response())
 }
 
 /// An error as the API server words it.
