@@ -104,12 +104,10 @@ fn from_caches(context: &Context, key: &SessionKey, session: Arc<WhatsAppSession
     if seen.deleted().is_some() {
         seen.deleted_for = context.memory.deleted_for(key, seen.uid());
     }
-    if seen.own_pods().next().is_none() {
+    if seen.own_pods().next().is_none() && seen.same_volume.is_none() {
         let volume = claim::place(&key.name, &seen.session.spec);
-        if seen.same_volume.is_none() {
-            let pods = world.pods.find(&key.namespace, |pod| holds(pod, &volume, &seen));
-            seen.same_volume = pods.first().map(|pod| holder(key, pod));
-        }
+        let pods = world.pods.find(&key.namespace, |pod| holds(pod, &volume, &seen));
+        seen.same_volume = pods.first().map(|pod| holder(key, pod));
     }
     listen(context, key, &mut seen);
     seen
