@@ -83,7 +83,7 @@ pub fn owner(key: &SessionKey, uid: &str) -> OwnerReference {
     OwnerReference {
         api_version: "warest.io/v1alpha1".to_owned(),
         kind: "WhatsAppSession".to_owned(),
-        name: key.name.clone(),
+        name: key.name().to_owned(),
         uid: uid.to_owned(),
         controller: Some(true),
         block_owner_deletion: Some(true),
@@ -93,8 +93,8 @@ pub fn owner(key: &SessionKey, uid: &str) -> OwnerReference {
 fn metadata(valid: &Valid, name: String) -> ObjectMeta {
     ObjectMeta {
         name: Some(name),
-        namespace: Some(valid.key.namespace.clone()),
-        labels: Some(labels(&valid.key.name, &valid.uid)),
+        namespace: Some(valid.key.namespace().to_owned()),
+        labels: Some(labels(valid.key.name(), &valid.uid)),
         owner_references: Some(vec![owner(&valid.key, &valid.uid)]),
         ..ObjectMeta::default()
     }

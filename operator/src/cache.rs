@@ -10,20 +10,22 @@ use kube::Resource;
 use kube::runtime::watcher::Event;
 use tokio::sync::watch;
 
-use crate::observe::SessionKey;
+use crate::observe::{NamespacedName, SessionKey};
 
 /// What is kept of an object.
 pub trait Kept: Sized {
     /// The Kubernetes object.
     type Of: Resource;
+    /// Whether a session asks for all that matters to it, whatever its name ([`Cache::of_session`]).
+    const BY_SESSION: bool;
     /// Reads it.
     fn read(object: &Self::Of) -> Self;
     /// The sessions that it matters to.
     fn sessions(object: &Self::Of) -> Vec<SessionKey>;
 }
 
-/// Where an object is: namespace and name.
-pub type Place = (String, String);
+/// Where an object is.
+pub type Place = NamespacedName;
 
 /// Objects of one kind. Shared between its watches and all reconciles.
 #[derive(Debug)]
@@ -34,18 +36,26 @@ pub struct Cache<V> {
 
 #[derive(Debug)]
 struct Inner<V> {
-    objects: HashMap<Place, (Arc<V>, Vec<SessionKey>)>,
-    by_session: HashMap<SessionKey, BTreeSet<String>>,
+    objects: HashMap<Place, Entry<V>>,
+    /// Objects by the sessions that they matter to, but for those that have the session's own name.
+    others: HashMap<SessionKey, BTreeSet<Place>>,
     /// Objects that a list which is under way has told, by scope.
     listed: HashMap<String, HashSet<Place>>,
     versions: HashMap<String, u64>,
+}
+
+#[derive(Debug)]
+struct Entry<V> {
+    object: Arc<V>,
+    /// The sessions that it matters to.
+    sessions: Box<[SessionKey]>,
 }
 
 impl<V> Default for Cache<V> {
     fn default() -> Self {
         let inner = Inner {
             objects: HashMap::new(),
-            by_session: HashMap::new(),
+            others: HashMap::new(),
             listed: HashMap::new(),
             versions: HashMap::new(),
         };
@@ -54,28 +64,25 @@ impl<V> Default for Cache<V> {
 }
 
 impl<V> Cache<V> {
-    /// The objects that matter to a session.
+    /// The objects that matter to a session, if they are kept [by session](Kept::BY_SESSION).
     pub fn of_session(&self, key: &SessionKey) -> Vec<Arc<V>> {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        let names = inner.by_session.get(key).into_iter().flatten();
-        let place = |name: &String| (key.namespace.clone(), name.clone());
-        names
-            .filter_map(|name| inner.objects.get(&place(name)))
-            .map(|(object, _)| Arc::clone(object))
-            .collect()
+        let others = inner.others.get(key).into_iter().flatten();
+        let all = std::iter::once(key).chain(others).filter_map(|place| inner.objects.get(place));
+        all.filter(|entry| entry.sessions.contains(key)).map(|entry| Arc::clone(&entry.object)).collect()
     }
 
     /// One object.
-    pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<V>> {
+    pub fn get(&self, place: &Place) -> Option<Arc<V>> {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        inner.objects.get(&(namespace.to_owned(), name.to_owned())).map(|(object, _)| Arc::clone(object))
+        inner.objects.get(place).map(|entry| Arc::clone(&entry.object))
     }
 
     /// The objects of a namespace that are like this.
     pub fn find(&self, namespace: &str, like: impl Fn(&V) -> bool) -> Vec<Arc<V>> {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        let here = inner.objects.iter().filter(|(place, (object, _))| place.0 == namespace && like(object));
-        here.map(|(_, (object, _))| Arc::clone(object)).collect()
+        let here = inner.objects.iter().filter(|(place, entry)| place.is_in(namespace) && like(&entry.object));
+        here.map(|(_, entry)| Arc::clone(&entry.object)).collect()
     }
 
     /// The resource version up to which the watch of this scope has come.
@@ -89,7 +96,8 @@ impl<V> Cache<V> {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
         let gone = inner.not_listed(scope).into_iter();
         gone.filter_map(|place| {
-            inner.objects.get(&place).map(|(object, _)| (place.clone(), Arc::clone(object)))
+            let object = Arc::clone(&inner.objects.get(&place)?.object);
+            Some((place, object))
         })
         .collect()
     }
@@ -121,14 +129,14 @@ impl<V: Kept> Cache<V> {
             Event::Apply(object) => inner.put(scope, object),
             Event::Delete(object) => {
                 inner.saw(scope, object);
-                inner.forget(&place(object))
+                inner.forget(&Place::of(object))
             }
             Event::Init => {
                 inner.listed.insert(scope.to_owned(), HashSet::new());
                 Vec::new()
             }
             Event::InitApply(object) => {
-                inner.listed.entry(scope.to_owned()).or_default().insert(place(object));
+                inner.listed.entry(scope.to_owned()).or_default().insert(Place::of(object));
                 inner.put(scope, object)
             }
             Event::InitDone => {
@@ -146,28 +154,35 @@ impl<V> Inner<V> {
         V: Kept,
     {
         self.saw(scope, object);
-        let place = place(object);
+        let place = Place::of(object);
+        // The text that is known already, wherever else it is used.
+        let place = self.objects.get_key_value(&place).map_or(place, |(known, _)| known.clone());
         let mut touched = self.forget(&place);
-        let sessions = V::sessions(object);
-        for key in sessions.iter().filter(|key| key.namespace == place.0) {
-            self.by_session.entry(key.clone()).or_default().insert(place.1.clone());
+        let mut sessions = V::sessions(object);
+        for key in &mut sessions {
+            if *key == place {
+                key.clone_from(&place);
+            } else if V::BY_SESSION {
+                self.others.entry(key.clone()).or_default().insert(place.clone());
+            }
         }
         touched.extend(sessions.iter().filter(|key| !touched.contains(key)).cloned().collect::<Vec<_>>());
-        self.objects.insert(place, (Arc::new(V::read(object)), sessions));
+        let object = Arc::new(V::read(object));
+        self.objects.insert(place, Entry { object, sessions: sessions.into() });
         touched
     }
 
     fn forget(&mut self, place: &Place) -> Vec<SessionKey> {
-        let Some((_, sessions)) = self.objects.remove(place) else { return Vec::new() };
+        let Some(Entry { sessions, .. }) = self.objects.remove(place) else { return Vec::new() };
         for key in &sessions {
-            if let Some(names) = self.by_session.get_mut(key) {
-                names.remove(&place.1);
-                if names.is_empty() {
-                    self.by_session.remove(key);
+            if let Some(places) = self.others.get_mut(key) {
+                places.remove(place);
+                if places.is_empty() {
+                    self.others.remove(key);
                 }
             }
         }
-        sessions
+        sessions.into_vec()
     }
 
     /// Forgets what a list has not told any more.
@@ -179,7 +194,7 @@ impl<V> Inner<V> {
 
     fn not_listed(&self, scope: &str) -> Vec<Place> {
         let listed = self.listed.get(scope);
-        let in_scope = |place: &&Place| scope.is_empty() || place.0 == scope;
+        let in_scope = |place: &&Place| scope.is_empty() || place.is_in(scope);
         let untold = |place: &&Place| !listed.is_some_and(|listed| listed.contains(*place));
         self.objects.keys().filter(in_scope).filter(untold).cloned().collect()
     }
@@ -189,12 +204,6 @@ impl<V> Inner<V> {
         let seen = self.versions.entry(scope.to_owned()).or_default();
         *seen = version.unwrap_or(0).max(*seen);
     }
-}
-
-/// Where an object is.
-pub fn place(object: &impl Resource) -> Place {
-    let meta = object.meta();
-    (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -212,7 +221,7 @@ mod tests {
     }
 
     fn key(name: &str) -> SessionKey {
-        SessionKey { namespace: "a".to_owned(), name: name.to_owned() }
+        SessionKey::new("a", name)
     }
 
     #[test]

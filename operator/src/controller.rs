@@ -87,7 +87,7 @@ pub async fn run(
         tokio::select! {
             look = looks.next() => match look {
                 Some(Err(controller::Error::ObjectNotFound(gone))) => {
-                    let key = SessionKey { namespace: gone.namespace.unwrap_or_default(), name: gone.name };
+                    let key = SessionKey::new(gone.namespace.as_deref().unwrap_or_default(), &gone.name);
                     context.world.gate.forget(&key);
                     context.warnings.forget(&key);
                     context.growth.forget(&key);

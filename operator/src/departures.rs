@@ -66,8 +66,7 @@ impl Departures {
         let of_names = |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit() || it == b'-' || it == b'.';
         let is_name =
             told.name.starts_with(|it: char| it.is_ascii_alphanumeric()) && told.name.bytes().all(of_names);
-        let name = if is_name { &told.name } else { &place.1 };
-        let place = (place.0.clone(), name.clone());
+        let place = place.beside(if is_name { &told.name } else { place.name() });
         let (node, volume) = (told.node.clone(), Some(volume.clone()));
         self.note(&told.uid, Departure { node, volume, ..Departure::at(place) });
     }
@@ -107,13 +106,13 @@ impl Departures {
     pub fn suspects(&self, place: &Place, volume: &Volume) -> BTreeSet<String> {
         let known = self.known();
         let open = known.values().filter(|departure| departure.may_run(place, volume));
-        open.map(|departure| departure.place.1.clone()).collect()
+        open.map(|departure| departure.place.name().to_owned()).collect()
     }
 
     /// All suspects were looked for by name, and these pods are there: that they are stays known until a watch shows them. The
     /// others are gone, and may run.
     pub fn looked_for(&self, there: &[PodSeen], place: &Place, volume: &Volume) -> Vec<Departed> {
-        let of = |pod: &PodSeen| (place.0.clone(), pod.name.clone());
+        let of = |pod: &PodSeen| place.beside(&pod.name);
         for pod in there {
             self.is_there(&of(pod), pod);
         }
@@ -134,7 +133,7 @@ impl Departures {
         let open = known.iter_mut().filter(|(_, departure)| departure.may_run(place, volume));
         let mut told: Vec<Departed> = open.map(|(uid, departure)| departure.ask(uid, now)).collect();
         told.sort_by(|one, other| {
-            let rank = |it: &Departed| (it.name != place.1, it.uid.clone());
+            let rank = |it: &Departed| (it.name != place.name(), it.uid.clone());
             rank(one).cmp(&rank(other))
         });
         told
@@ -204,7 +203,7 @@ impl Departure {
     /// Whether it matters to who wants to be at this place, or to write to this volume.
     fn is_near(&self, place: &Place, volume: Option<&Volume>) -> bool {
         let shares = volume.is_some() && self.volume.as_ref() == volume;
-        self.place.0 == place.0 && (self.place.1 == place.1 || shares)
+        self.place == *place || (shares && self.place.namespace() == place.namespace())
     }
 
     fn may_run(&self, place: &Place, volume: &Volume) -> bool {
@@ -215,7 +214,7 @@ impl Departure {
         self.asked = now;
         let (since, start) = *self.noticed.get_or_insert_with(|| (whole_second(), now));
         Departed {
-            name: self.place.1.clone(),
+            name: self.place.name().to_owned(),
             uid: uid.to_owned(),
             node: self.node.clone(),
             state: NodeSeen::Unknown,

@@ -53,7 +53,7 @@ pub async fn dereference(
     let references = references(context, key, &session).await?;
     let mut seen = from_caches(context, key, session);
     if let Some(existing) = &seen.session.spec.storage.existing_claim {
-        let api: Api<PersistentVolumeClaim> = Api::namespaced(context.world.client.clone(), &key.namespace);
+        let api: Api<PersistentVolumeClaim> = Api::namespaced(context.world.client.clone(), key.namespace());
         let claim = maybe(api.get(&existing.name)).await.map_err(looking_at("the existing claim"))?;
         seen.claim = claim.as_ref().map(ClaimSeen::of);
     }
@@ -69,7 +69,7 @@ pub async fn dereference(
     if !settled && seen.deleted().is_none() && seen.status().is_some_and(|status| status.pod.is_some()) {
         still_there(context, key, seen.uid()).await?;
     }
-    seen.namespace_terminating = !settled && is_terminating(context, &key.namespace).await?;
+    seen.namespace_terminating = !settled && is_terminating(context, key.namespace()).await?;
     Ok((seen, references))
 }
 
@@ -81,11 +81,11 @@ fn from_caches(context: &Context, key: &SessionKey, session: Arc<WhatsAppSession
         (older(&volume(key, &session)), account(&session).and_then(|account| older(&account)))
     };
     let mut seen = Observed {
-        claim: world.claims.get(&key.namespace, &names::claim(&key.name)).map(|claim| (*claim).clone()),
-        secret: world.secrets.get(&key.namespace, &names::secret(&key.name)).map(|kept| kept.0.clone()),
+        claim: world.claims.get(&key.beside(&names::claim(key.name()))).map(|claim| (*claim).clone()),
+        secret: world.secrets.get(&key.beside(&names::secret(key.name()))).map(|kept| kept.0.clone()),
         network_policy: world
             .network_policies
-            .get(&key.namespace, &names::network_policy(&key.name))
+            .get(&key.beside(&names::network_policy(key.name())))
             .map(|kept| kept.0.clone()),
         pods: world.pods.of_session(key).into_iter().map(|pod| (*pod).clone()).collect(),
         session,
@@ -105,8 +105,8 @@ fn from_caches(context: &Context, key: &SessionKey, session: Arc<WhatsAppSession
         seen.deleted_for = context.memory.deleted_for(key, seen.uid());
     }
     if seen.own_pods().next().is_none() && seen.same_volume.is_none() {
-        let volume = claim::place(&key.name, &seen.session.spec);
-        let pods = world.pods.find(&key.namespace, |pod| holds(pod, &volume, &seen));
+        let volume = claim::place(key.name(), &seen.session.spec);
+        let pods = world.pods.find(key.namespace(), |pod| holds(pod, &volume, &seen));
         seen.same_volume = pods.first().map(|pod| holder(key, pod));
     }
     listen(context, key, &mut seen);
@@ -122,7 +122,7 @@ fn holds(pod: &PodSeen, place: &(String, String), seen: &Observed) -> bool {
 /// The session that a pod says it is of.
 fn holder(key: &SessionKey, pod: &PodSeen) -> SessionKey {
     let name = pod.owner.as_ref().map_or(&pod.name, |owner| &owner.name);
-    SessionKey { namespace: key.namespace.clone(), name: name.clone() }
+    key.beside(name)
 }
 
 /// What was heard from the pod, and what that pod may expect.
@@ -143,7 +143,7 @@ async fn references(
     key: &SessionKey,
     session: &WhatsAppSession,
 ) -> Result<References, DereferenceError> {
-    let api: Api<Secret> = Api::namespaced(context.world.client.clone(), &key.namespace);
+    let api: Api<Secret> = Api::namespaced(context.world.client.clone(), key.namespace());
     let mut all = BTreeMap::new();
     for name in secrets::named(&session.spec) {
         let secret = maybe(api.get(name)).await.map_err(looking_at("a Secret that the spec names"))?;
@@ -157,8 +157,8 @@ async fn references(
 /// What belonged to the session is gone: so may the session be, and the watch of the sessions be the last one to tell. A list
 /// of one, because that is what the operator may do anyway.
 async fn still_there(context: &Context, key: &SessionKey, uid: &str) -> Result<(), DereferenceError> {
-    let api: Api<WhatsAppSession> = Api::namespaced(context.world.client.clone(), &key.namespace);
-    let one = ListParams::default().fields(&format!("metadata.name={}", key.name));
+    let api: Api<WhatsAppSession> = Api::namespaced(context.world.client.clone(), key.namespace());
+    let one = ListParams::default().fields(&format!("metadata.name={}", key.name()));
     let there = call(api.list_metadata(&one)).await.map_err(looking_at("the resource"))?;
     let mut there = there.items.iter().map(|session| &session.metadata);
     if there.any(|meta| meta.uid.as_deref() == Some(uid) && meta.deletion_timestamp.is_none()) {

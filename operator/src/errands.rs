@@ -106,7 +106,7 @@ mod tests {
 
     fn to(session: &str, pod: &str) -> Endpoint {
         Endpoint {
-            session: SessionKey { namespace: "shop".to_owned(), name: session.to_owned() },
+            session: SessionKey::new("shop", session),
             session_uid: session.to_owned(),
             pod_uid: pod.to_owned(),
             address: ([127, 0, 0, 1], 9).into(),
@@ -123,7 +123,7 @@ mod tests {
             assert!(!errands.send(&to(name, "p"), &Step::AskPairingCode, ready(Ok(()))), "one is under way");
         }
         assert!(errands.send(&to("d", "p"), &Step::LogOut, ready(Ok(()))));
-        assert_eq!(woken.recv().await.unwrap().name, "d");
+        assert_eq!(woken.recv().await.unwrap().name(), "d");
         assert!(!errands.send(&to("d", "p"), &Step::LogOut, ready(Ok(()))), "its outcome has not been heard");
         assert_eq!(errands.take("d"), Some((Step::LogOut, Ok(()))));
         assert_eq!((errands.take("d"), errands.take("a"), errands.count()), (None, None, 3));

@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn it_opens_when_all_caches_show_it_or_when_time_is_up() {
         let (gate, start) = (Gate::default(), Instant::now());
-        let key = SessionKey { namespace: "a".to_owned(), name: "x".to_owned() };
+        let key = SessionKey::new("a", "x");
         assert!(gate.is_open(&key, start, |_, _| false));
         gate.expect(&key, Kind::Pod, Expected::Version(7), start);
         gate.expect(&key, Kind::Claim, Expected::Version(6), start);

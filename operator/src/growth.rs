@@ -68,7 +68,7 @@ mod tests {
     #[test]
     fn what_is_refused_is_tried_ever_more_rarely_and_another_wish_at_once() {
         let (growth, mut now) = (Growth::default(), Instant::now());
-        let key = SessionKey { namespace: "shop".to_owned(), name: "toko".to_owned() };
+        let key = SessionKey::new("shop", "toko");
         let wish = |size: &str| ("c-1".to_owned(), size.to_owned());
         let mut waits = Vec::new();
         for _ in 0..8 {

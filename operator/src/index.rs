@@ -2,59 +2,55 @@
 //! oldest one holds it. Pure.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use crds::WhatsAppSession;
 use k8s_openapi::jiff::Timestamp;
 
 use crate::build::claim;
-use crate::observe::SessionKey;
+use crate::observe::{NamespacedName, SessionKey};
 use crate::secrets;
 
 /// What a session may share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Entry {
-    age: (Timestamp, SessionKey),
-    version: u64,
-    shared: BTreeSet<Shared>,
+    age: Age,
+    shared: Box<[Shared]>,
 }
+
+/// The order of those that share something: the oldest one first.
+type Age = (Timestamp, SessionKey);
 
 /// Something that several sessions may use.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Shared {
-    /// A folder of a claim: namespace, claim, folder.
-    Volume(String, String, String),
+    /// A folder of a claim.
+    Volume(NamespacedName, Arc<str>),
     /// An account, by its fingerprint.
-    Account(String),
-    /// A Secret: namespace, name.
-    Secret(String, String),
+    Account(Arc<str>),
+    /// A Secret.
+    Secret(NamespacedName),
 }
 
 /// All sessions.
 #[derive(Debug, Default)]
 pub struct Index {
     entries: BTreeMap<SessionKey, Entry>,
-    users: HashMap<Shared, BTreeSet<(Timestamp, SessionKey)>>,
+    /// In order of age, and as short as can be: nearly everything has one user.
+    users: HashMap<Shared, Box<[Age]>>,
 }
 
 impl Index {
     /// Takes in a session as it is now. Goes out: the others that it matters to.
     pub fn put(&mut self, key: &SessionKey, session: &WhatsAppSession) -> Vec<SessionKey> {
         let created = session.metadata.creation_timestamp.as_ref().map_or(Timestamp::MAX, |time| time.0);
-        let version = session.metadata.resource_version.as_deref().and_then(|version| version.parse().ok());
-        let entry = Entry {
-            age: (created, key.clone()),
-            version: version.unwrap_or(0),
-            shared: shared(key, session),
-        };
-        if let Some(same) =
-            self.entries.get_mut(key).filter(|one| one.shared == entry.shared && one.age == entry.age)
-        {
-            same.version = entry.version;
+        let entry = Entry { age: (created, key.clone()), shared: shared(key, session) };
+        if self.entries.get(key) == Some(&entry) {
             return Vec::new();
         }
         let mut touched = self.forget(key);
         for shared in &entry.shared {
-            self.users.entry(shared.clone()).or_default().insert(entry.age.clone());
+            self.change(shared, |users| users.push(entry.age.clone()));
             touched.extend(self.beside(shared, key));
         }
         self.entries.insert(key.clone(), entry);
@@ -65,14 +61,9 @@ impl Index {
     pub fn forget(&mut self, key: &SessionKey) -> Vec<SessionKey> {
         let Some(entry) = self.entries.remove(key) else { return Vec::new() };
         let mut touched = Vec::new();
-        for shared in entry.shared {
-            touched.extend(self.beside(&shared, key));
-            if let Some(users) = self.users.get_mut(&shared) {
-                users.remove(&entry.age);
-                if users.is_empty() {
-                    self.users.remove(&shared);
-                }
-            }
+        for shared in &entry.shared {
+            touched.extend(self.beside(shared, key));
+            self.change(shared, |users| users.retain(|user| *user != entry.age));
         }
         touched
     }
@@ -93,6 +84,15 @@ impl Index {
         (self.entries.len(), self.users.len())
     }
 
+    fn change(&mut self, shared: &Shared, change: impl FnOnce(&mut Vec<Age>)) {
+        let mut users = self.users.remove(shared).unwrap_or_default().into_vec();
+        change(&mut users);
+        users.sort();
+        if !users.is_empty() {
+            self.users.insert(shared.clone(), users.into());
+        }
+    }
+
     fn beside(&self, shared: &Shared, key: &SessionKey) -> Vec<SessionKey> {
         let secret = matches!(shared, Shared::Secret(..));
         self.users(shared).into_iter().filter(|other| !secret && other != key).collect()
@@ -101,20 +101,20 @@ impl Index {
 
 /// The volume that a session uses.
 pub fn volume(key: &SessionKey, session: &WhatsAppSession) -> Shared {
-    let (claim, folder) = claim::place(&key.name, &session.spec);
-    Shared::Volume(key.namespace.clone(), claim, folder)
+    let (claim, folder) = claim::place(key.name(), &session.spec);
+    Shared::Volume(key.beside(&claim), folder.into())
 }
 
 /// The account that it is linked to, as far as is known.
 pub fn account(session: &WhatsAppSession) -> Option<Shared> {
     let account = session.status.as_ref()?.account.as_ref()?;
-    Some(Shared::Account(account.fingerprint.clone()))
+    Some(Shared::Account(account.fingerprint.as_str().into()))
 }
 
-fn shared(key: &SessionKey, session: &WhatsAppSession) -> BTreeSet<Shared> {
-    let secrets = secrets::named(&session.spec);
-    let secrets = secrets.into_iter().map(|name| Shared::Secret(key.namespace.clone(), name.to_owned()));
-    secrets.chain(account(session)).chain([volume(key, session)]).collect()
+fn shared(key: &SessionKey, session: &WhatsAppSession) -> Box<[Shared]> {
+    let secrets = secrets::named(&session.spec).into_iter().map(|name| Shared::Secret(key.beside(name)));
+    let all: BTreeSet<_> = secrets.chain(account(session)).chain([volume(key, session)]).collect();
+    all.into_iter().collect()
 }
 
 #[cfg(test)]
@@ -134,7 +134,7 @@ mod tests {
             r#"{{"apiVersion":"warest.io/v1alpha1","kind":"WhatsAppSession","metadata":{{"name":"{name}","namespace":"a","creationTimestamp":"{created}"}},"spec":{spec}{status}}}"#
         );
         (
-            SessionKey { namespace: "a".to_owned(), name: name.to_owned() },
+            SessionKey::new("a", name),
             serde_json::from_str(&manifest).unwrap(),
         )
     }
@@ -176,6 +176,6 @@ mod tests {
             let (key, session) = session(name, "2026-01-01T00:00:00Z", hook, None);
             assert!(index.put(&key, &session).is_empty());
         }
-        assert_eq!(index.users(&Shared::Secret("a".to_owned(), "hook".to_owned())).len(), 2);
+        assert_eq!(index.users(&Shared::Secret(NamespacedName::new("a", "hook"))).len(), 2);
     }
 }

@@ -18,6 +18,7 @@ pub struct NetworkPolicyKept(pub ContentSeen);
 
 impl Kept for PodSeen {
     type Of = Pod;
+    const BY_SESSION: bool = true;
 
     fn read(object: &Pod) -> Self {
         Self::of(object)
@@ -32,6 +33,7 @@ impl Kept for PodSeen {
 
 impl Kept for ClaimSeen {
     type Of = PersistentVolumeClaim;
+    const BY_SESSION: bool = false;
 
     fn read(object: &PersistentVolumeClaim) -> Self {
         Self::of(object)
@@ -44,6 +46,7 @@ impl Kept for ClaimSeen {
 
 impl Kept for SecretKept {
     type Of = Secret;
+    const BY_SESSION: bool = false;
 
     fn read(object: &Secret) -> Self {
         Self(ContentSeen::of(&object.metadata, secret_content(object)))
@@ -56,6 +59,7 @@ impl Kept for SecretKept {
 
 impl Kept for NetworkPolicyKept {
     type Of = NetworkPolicy;
+    const BY_SESSION: bool = false;
 
     fn read(object: &NetworkPolicy) -> Self {
         Self(ContentSeen::of(&object.metadata, network_policy_content(object)))
@@ -74,7 +78,7 @@ fn related(meta: &ObjectMeta) -> Vec<SessionKey> {
 }
 
 fn key(meta: &ObjectMeta, name: &str) -> SessionKey {
-    SessionKey { namespace: meta.namespace.clone().unwrap_or_default(), name: name.to_owned() }
+    SessionKey::new(meta.namespace.as_deref().unwrap_or_default(), name)
 }
 
 fn distinct(mut all: Vec<SessionKey>) -> Vec<SessionKey> {

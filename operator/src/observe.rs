@@ -14,6 +14,7 @@ use session_api::SessionStatus;
 mod claim;
 mod content;
 mod departed;
+mod name;
 mod node;
 mod pod;
 
@@ -21,23 +22,12 @@ pub use claim::{ClaimPhase, ClaimSeen, RESET_TOKEN};
 pub(crate) use content::hash;
 pub use content::{ContentSeen, network_policy_content, secret_content};
 pub use departed::{Departed, Lasting};
+pub use name::NamespacedName;
 pub use node::{Answering, NodeSeen};
 pub use pod::{Container, Deleting, Exit, Phase, PodSeen};
 
 /// Where a session is: its key everywhere in the operator.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SessionKey {
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-}
-
-impl fmt::Display for SessionKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
-    }
-}
+pub type SessionKey = NamespacedName;
 
 /// How a session's process is reached. The token is a secret: `Debug` shows none of it.
 #[derive(Clone, PartialEq, Eq)]

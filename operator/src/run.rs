@@ -263,9 +263,7 @@ fn members(context: &Arc<Context>) -> impl Fn() -> Vec<rollout::Session> + Send 
     move || {
         let sessions = context.world.sessions.state();
         let member = |session: &crds::WhatsAppSession| {
-            let meta = &session.metadata;
-            let (namespace, name) = (meta.namespace.as_deref()?, meta.name.as_deref()?);
-            let pod = context.world.pods.get(namespace, name);
+            let pod = context.world.pods.get(&SessionKey::of(session));
             let revision = context.fleet.revision();
             let member = rollout::Session::of(session, pod.as_deref(), revision, &context.rules)?;
             let judged =

@@ -86,10 +86,7 @@ pub fn validate(
     }
     let meta = &session.metadata;
     Ok(Valid {
-        key: SessionKey {
-            namespace: meta.namespace.clone().unwrap_or_default(),
-            name: meta.name.clone().unwrap_or_default(),
-        },
+        key: SessionKey::of(session),
         uid: meta.uid.clone().unwrap_or_default(),
         owner: meta.annotations.as_ref().and_then(|all| all.get(names::OWNER).cloned()),
         spec: spec.clone(),

@@ -8,10 +8,10 @@ use crds::WhatsAppSession;
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{self, Store};
 use kube::runtime::watcher::Event;
-use kube::{Client, Resource as _};
+use kube::Client;
 use tokio::sync::mpsc;
 
-use crate::cache::{Cache, Kept};
+use crate::cache::{Cache, Kept, Place};
 use crate::departures::Departures;
 use crate::gate::{Expected, Gate, Kind};
 use crate::index::Index;
@@ -69,6 +69,7 @@ struct Head;
 
 impl Kept for Head {
     type Of = Guarded;
+    const BY_SESSION: bool = false;
 
     fn read(_: &Guarded) -> Self {
         Self
@@ -154,10 +155,10 @@ impl World {
 
     /// Whether the caches show what was written for this session.
     pub fn shows_own_writes(&self, key: &SessionKey) -> bool {
-        let scope = if self.scopes.contains(&key.namespace) { key.namespace.as_str() } else { "" };
+        let scope = self.scopes.iter().find(|scope| *scope == key.namespace()).map_or("", String::as_str);
         self.gate.is_open(key, std::time::Instant::now(), |kind, expected| match expected {
             Expected::Version(version) => self.version(kind, scope) >= *version,
-            Expected::Deleted { name, uid } => self.is_deleted(kind, &key.namespace, name, uid),
+            Expected::Deleted { name, uid } => self.is_deleted(kind, &key.beside(name), uid),
         })
     }
 
@@ -171,13 +172,13 @@ impl World {
         }
     }
 
-    fn is_deleted(&self, kind: Kind, namespace: &str, name: &str, uid: &str) -> bool {
+    fn is_deleted(&self, kind: Kind, place: &Place, uid: &str) -> bool {
         match kind {
             Kind::Pod => {
-                self.pods.get(namespace, name).is_none_or(|pod| pod.uid != uid || pod.deleting.is_some())
+                self.pods.get(place).is_none_or(|pod| pod.uid != uid || pod.deleting.is_some())
             }
             Kind::Claim => {
-                self.claims.get(namespace, name).is_none_or(|claim| claim.uid != uid || claim.deleting)
+                self.claims.get(place).is_none_or(|claim| claim.uid != uid || claim.deleting)
             }
             Kind::Session | Kind::Secret | Kind::NetworkPolicy => true,
         }
@@ -186,14 +187,10 @@ impl World {
 
 /// Where a session is.
 pub fn key(session: &Guarded) -> SessionKey {
-    let meta = session.meta();
-    SessionKey {
-        namespace: meta.namespace.clone().unwrap_or_default(),
-        name: meta.name.clone().unwrap_or_default(),
-    }
+    SessionKey::of(session)
 }
 
 /// The same as a reference.
 pub fn reference(key: &SessionKey) -> reflector::ObjectRef<Guarded> {
-    reflector::ObjectRef::new(&key.name).within(&key.namespace)
+    reflector::ObjectRef::new(key.name()).within(key.namespace())
 }

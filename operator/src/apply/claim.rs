@@ -19,7 +19,7 @@ use crate::gate::{Expected, Kind};
 use crate::observe::ClaimSeen;
 
 fn claims(work: Work<'_>) -> Api<PersistentVolumeClaim> {
-    Api::namespaced(work.context.world.client.clone(), &work.key.namespace)
+    Api::namespaced(work.context.world.client.clone(), work.key.namespace())
 }
 
 pub(super) async fn create(work: Work<'_>) -> Result<(), CallError> {
@@ -27,9 +27,9 @@ pub(super) async fn create(work: Work<'_>) -> Result<(), CallError> {
     let api = claims(work);
     let made = match call(api.create(&posted(), claim)).await {
         Err(CallError::Exists) => {
-            let there = call(api.get(&names::claim(&work.key.name))).await?;
+            let there = call(api.get(&names::claim(work.key.name()))).await?;
             let seen = ClaimSeen::of(&there);
-            let ours = seen.session.as_deref() == Some(&work.key.name);
+            let ours = seen.session.as_deref() == Some(work.key.name());
             ours.then_some(there).ok_or_else(|| CallError::Refused {
                 reason: reason::CLAIM_NAME_CONFLICT,
                 message: format!(
@@ -49,7 +49,7 @@ pub(super) fn take(work: Work<'_>, uid: &str, version: Option<&String>) -> Value
     let own = owned.then(|| build::owner(work.key, work.seen.uid()));
     let others = work.seen.claim.as_ref().map_or(&[][..], |claim| &claim.others);
     let owners = owners(own, others, work.seen.uid());
-    let labels = build::labels(&work.key.name, work.seen.uid());
+    let labels = build::labels(work.key.name(), work.seen.uid());
     json!({"metadata": {"uid": uid, "resourceVersion": version, "labels": labels, "ownerReferences": owners}})
 }
 
@@ -65,7 +65,7 @@ pub(super) fn grow(work: Work<'_>, uid: &str) -> Value {
 }
 
 pub(super) async fn patch(work: Work<'_>, change: Value) -> Result<(), CallError> {
-    let name = names::claim(&work.key.name);
+    let name = names::claim(work.key.name());
     let changed = call(claims(work).patch(&name, &merged(), &Patch::Merge(change))).await?;
     wrote(work, Kind::Claim, changed.metadata.resource_version.as_deref());
     Ok(())
@@ -73,7 +73,7 @@ pub(super) async fn patch(work: Work<'_>, change: Value) -> Result<(), CallError
 
 pub(super) async fn delete(work: Work<'_>, uid: &str) -> Result<(), CallError> {
     still_wanted(work).await?;
-    let name = names::claim(&work.key.name);
+    let name = names::claim(work.key.name());
     let mut params = only(uid, None);
     let version = work.seen.claim.as_ref().map(|claim| claim.version.clone());
     if let Some(preconditions) = &mut params.preconditions {

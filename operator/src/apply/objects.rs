@@ -29,7 +29,7 @@ impl Child for Secret {}
 impl Child for NetworkPolicy {}
 
 fn sessions(work: Work<'_>) -> Api<WhatsAppSession> {
-    Api::namespaced(work.context.world.client.clone(), &work.key.namespace)
+    Api::namespaced(work.context.world.client.clone(), work.key.namespace())
 }
 
 /// Adds or removes the finalizer that keeps a session until its device is unlinked; others' stay. Goes out: the resource's new
@@ -43,7 +43,7 @@ pub(super) async fn finalizers(work: Work<'_>, wanted: bool) -> Result<Option<St
     }
     let change =
         json!({"metadata": {"uid": meta.uid, "resourceVersion": meta.resource_version, "finalizers": all}});
-    match call(sessions(work).patch_metadata(&work.key.name, &merged(), &Patch::Merge(change))).await {
+    match call(sessions(work).patch_metadata(work.key.name(), &merged(), &Patch::Merge(change))).await {
         Ok(changed) => {
             wrote(work, Kind::Session, changed.metadata.resource_version.as_deref());
             Ok(changed.metadata.resource_version)
@@ -85,10 +85,10 @@ async fn patch_status(
     let body = json!({
         "apiVersion": "warest.io/v1alpha1",
         "kind": "WhatsAppSession",
-        "metadata": {"name": work.key.name, "uid": work.seen.uid(), "resourceVersion": version},
+        "metadata": {"name": work.key.name(), "uid": work.seen.uid(), "resourceVersion": version},
         "status": status,
     });
-    match call(sessions(work).patch_status(&work.key.name, &applied(), &Patch::Apply(body))).await {
+    match call(sessions(work).patch_status(work.key.name(), &applied(), &Patch::Apply(body))).await {
         Ok(changed) => {
             work.context.metrics.write("patch", "WhatsAppSession/status");
             wrote(work, Kind::Session, changed.metadata.resource_version.as_deref());
@@ -133,7 +133,7 @@ pub(super) async fn now(work: Work<'_>) -> Result<Option<ObjectMeta>, CallError>
 }
 
 fn one(work: Work<'_>) -> ListParams {
-    ListParams::default().fields(&format!("metadata.name={}", work.key.name))
+    ListParams::default().fields(&format!("metadata.name={}", work.key.name()))
 }
 
 pub(super) async fn create_secret(work: Work<'_>) -> Result<(), CallError> {
@@ -159,7 +159,7 @@ pub(super) async fn apply_network_policy(work: Work<'_>) -> Result<(), CallError
 /// Makes an object. One that exists and is ours is made what it should be (the watch may not show it for want of its labels);
 /// anybody else's is left alone.
 async fn create<K: Child>(work: Work<'_>, kind: Kind, object: &K) -> Result<(), CallError> {
-    let api: Api<K> = Api::namespaced(work.context.world.client.clone(), &work.key.namespace);
+    let api: Api<K> = Api::namespaced(work.context.world.client.clone(), work.key.namespace());
     let name = object.meta().name.clone().unwrap_or_default();
     match call(api.create(&posted(), object)).await {
         Ok(made) => wrote(work, kind, made.meta().resource_version.as_deref()),
@@ -182,7 +182,7 @@ async fn create<K: Child>(work: Work<'_>, kind: Kind, object: &K) -> Result<(), 
 
 /// Makes an object what it should be.
 async fn apply<K: Child>(work: Work<'_>, kind: Kind, object: &K) -> Result<(), CallError> {
-    let api: Api<K> = Api::namespaced(work.context.world.client.clone(), &work.key.namespace);
+    let api: Api<K> = Api::namespaced(work.context.world.client.clone(), work.key.namespace());
     let name = object.meta().name.clone().unwrap_or_default();
     let changed = call(api.patch(&name, &applied(), &Patch::Apply(object))).await?;
     wrote(work, kind, changed.meta().resource_version.as_deref());

@@ -18,7 +18,7 @@ use crate::gate::{Expected, Kind};
 use crate::observe::PodSeen;
 
 fn pods(work: Work<'_>) -> Api<Pod> {
-    Api::namespaced(work.context.world.client.clone(), &work.key.namespace)
+    Api::namespaced(work.context.world.client.clone(), work.key.namespace())
 }
 
 pub(super) async fn create(work: Work<'_>) -> Result<(), CallError> {
@@ -29,7 +29,7 @@ pub(super) async fn create(work: Work<'_>) -> Result<(), CallError> {
     let api = pods(work);
     let made = match call(api.create(&posted(), &pod)).await {
         Err(CallError::Exists) => {
-            let there = call(api.get(&work.key.name)).await?;
+            let there = call(api.get(work.key.name())).await?;
             let seen = PodSeen::of(&there);
             if !seen.is_of(work.seen.uid()) {
                 let message = format!(
@@ -56,13 +56,13 @@ pub(super) async fn create(work: Work<'_>) -> Result<(), CallError> {
 fn remember(work: Work<'_>, made: &PodSeen) {
     let departures = &work.context.world.departures;
     departures.ended(work.seen.departed.iter().map(|departed| departed.uid.as_str()));
-    departures.made((work.key.namespace.clone(), made.name.clone()), made);
+    departures.made(work.key.beside(&made.name), made);
 }
 
 pub(super) async fn label(work: Work<'_>, uid: &str, version: &str) -> Result<(), CallError> {
-    let labels = build::labels(&work.key.name, work.seen.uid());
+    let labels = build::labels(work.key.name(), work.seen.uid());
     let change = json!({"metadata": {"uid": uid, "resourceVersion": version, "labels": labels}});
-    let changed = call(pods(work).patch(&work.key.name, &merged(), &Patch::Merge(change))).await?;
+    let changed = call(pods(work).patch(work.key.name(), &merged(), &Patch::Merge(change))).await?;
     wrote(work, Kind::Pod, changed.metadata.resource_version.as_deref());
     Ok(())
 }
@@ -70,7 +70,7 @@ pub(super) async fn label(work: Work<'_>, uid: &str, version: &str) -> Result<()
 /// Deletes this pod and no other one. With a resource version: at once, and only if nothing has changed since.
 pub(super) async fn delete(work: Work<'_>, uid: &str, at_once: Option<&String>) -> Result<(), CallError> {
     still_asks(work).await?;
-    let name = names::pod(&work.key.name);
+    let name = names::pod(work.key.name());
     gone(call(pods(work).delete(&name, &only(uid, at_once))).await)?;
     let expected = Expected::Deleted { name, uid: uid.to_owned() };
     work.context.world.gate.expect(work.key, Kind::Pod, expected, Instant::now());

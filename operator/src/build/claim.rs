@@ -17,7 +17,7 @@ use crate::validate::Valid;
 /// name of the API key whose session it is: a kept volume is nobody else's.
 pub fn build(valid: &Valid) -> PersistentVolumeClaim {
     let storage = &valid.spec.storage;
-    let mut meta = metadata(valid, names::claim(&valid.key.name));
+    let mut meta = metadata(valid, names::claim(valid.key.name()));
     if valid.spec.retention_policy == RetentionPolicy::Retain {
         meta.owner_references = None;
     }

@@ -23,7 +23,7 @@ pub fn build(valid: &Valid, settings: &Settings) -> NetworkPolicy {
     let metrics = network.metrics_namespace.iter().filter(|name| !name.is_empty());
     from.extend(metrics.map(|namespace| peer(namespace, &[])));
     NetworkPolicy {
-        metadata: metadata(valid, names::network_policy(&valid.key.name)),
+        metadata: metadata(valid, names::network_policy(valid.key.name())),
         spec: Some(NetworkPolicySpec {
             pod_selector: Some(selector([(names::SESSION_UID.to_owned(), valid.uid.clone())])),
             policy_types: Some(vec!["Ingress".to_owned()]),

@@ -40,7 +40,7 @@ pub fn build(valid: &Valid, flags: &SessionFlags, revision: &str) -> (Pod, Strin
 pub fn revision(flags: &SessionFlags) -> String {
     hash(&template(
         &Valid {
-            key: SessionKey { namespace: String::new(), name: String::new() },
+            key: SessionKey::new("", ""),
             uid: String::new(),
             owner: None,
             spec: WhatsAppSessionSpec::default(),
@@ -70,7 +70,7 @@ pub fn made_at(mut pod: Pod, now: Timestamp) -> Pod {
 
 fn template(valid: &Valid, flags: &SessionFlags) -> Pod {
     let spec = &valid.spec;
-    let mut meta = metadata(valid, names::pod(&valid.key.name));
+    let mut meta = metadata(valid, names::pod(valid.key.name()));
     let foreign = spec.pod_metadata.labels.iter().filter(|(key, _)| !is_reserved(key));
     meta.labels.get_or_insert_default().extend(foreign.map(|(key, value)| (key.clone(), value.clone())));
     let kept = |key: &str| key == names::RESTARTED_AT || !is_reserved(key);
@@ -118,7 +118,7 @@ fn pod_spec(valid: &Valid, flags: &SessionFlags) -> PodSpec {
             volume_mounts: Some(volumes::mounts(spec, flags)),
             ..Container::default()
         }],
-        volumes: Some(volumes::volumes(&valid.key.name, spec, flags)),
+        volumes: Some(volumes::volumes(valid.key.name(), spec, flags)),
         security_context: Some(security()),
         automount_service_account_token: Some(false),
         enable_service_links: Some(false),

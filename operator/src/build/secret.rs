@@ -15,7 +15,7 @@ pub fn build(valid: &Valid, key: &TokenKey) -> Secret {
     let config = serde_json::to_vec(&valid.push).unwrap_or_default();
     let token = token::derive(key, &valid.uid);
     Secret {
-        metadata: metadata(valid, names::secret(&valid.key.name)),
+        metadata: metadata(valid, names::secret(valid.key.name())),
         type_: Some("Opaque".to_owned()),
         data: Some(BTreeMap::from([
             (names::TOKEN_KEY.to_owned(), ByteString(token.into_bytes())),

@@ -108,7 +108,7 @@ fn a_pod_that_is_gone_is_told_at_once() {
 #[test]
 fn what_lasts_is_written_and_what_is_written_is_not_written_again() {
     let (deferrals, start) = (Deferrals::default(), Instant::now());
-    let key = SessionKey { namespace: "shop".to_owned(), name: "toko".to_owned() };
+    let key = SessionKey::new("shop", "toko");
     let status = told(&new(None));
     let at = |uid: &str, second: u64| {
         deferrals.when((&key, uid), (None, &status), false, start + Duration::from_secs(second))
@@ -126,7 +126,7 @@ fn what_lasts_is_written_and_what_is_written_is_not_written_again() {
 fn what_passes_in_a_crowd_waits_longer_but_not_for_ever() {
     let (deferrals, start) = (Deferrals::default(), Instant::now());
     let status = told(&new(None));
-    let key = |number| SessionKey { namespace: "shop".to_owned(), name: format!("s-{number}") };
+    let key = |number| SessionKey::new("shop", &format!("s-{number}"));
     let crowd = |sessions: u32| {
         for number in 0..sessions {
             deferrals.when((&key(number), "u"), (None, &status), false, start);

@@ -20,20 +20,20 @@ pub(super) async fn look(
     key: &SessionKey,
     seen: &mut Observed,
 ) -> Result<(), DereferenceError> {
-    let (departures, place) = (&context.world.departures, (key.namespace.clone(), key.name.clone()));
-    let volume = claim::place(&key.name, &seen.session.spec);
+    let departures = &context.world.departures;
+    let volume = claim::place(key.name(), &seen.session.spec);
     if let Some(told) = seen.status().and_then(|status| status.pod.as_ref()) {
-        departures.told(&place, told, &volume);
+        departures.told(key, told, &volume);
     }
-    let api: Api<Pod> = Api::namespaced(context.world.client.clone(), &key.namespace);
+    let api: Api<Pod> = Api::namespaced(context.world.client.clone(), key.namespace());
     let mut there = Vec::new();
-    for name in departures.suspects(&place, &volume) {
+    for name in departures.suspects(key, &volume) {
         let pod = maybe(api.get(&name)).await.map_err(looking_at("a pod that seems to be gone"))?;
         there.extend(pod.as_ref().map(PodSeen::of));
     }
-    let gone = departures.looked_for(&there, &place, &volume);
+    let gone = departures.looked_for(&there, key, &volume);
     for pod in there {
-        if pod.name == key.name {
+        if pod.name == key.name() {
             seen.pods.retain(|shown| shown.name != pod.name);
             seen.pods.push(pod);
         } else if seen.same_volume.is_none() && pod.holds(&volume) {

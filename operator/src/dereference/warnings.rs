@@ -105,7 +105,7 @@ pub(super) async fn about(context: &Context, key: &SessionKey, seen: &Observed) 
     };
     let (known, holds) = context.warnings.known(key, &overdue.uid);
     let Some(_turn) = context.warnings.turn.try_acquire().ok().filter(|_| !holds) else { return known };
-    context.warnings.answered(key, &overdue.uid, ask(context, &key.namespace, &overdue).await)
+    context.warnings.answered(key, &overdue.uid, ask(context, key.namespace(), &overdue).await)
 }
 
 /// What does not come up for so long that the cluster is asked about it: a pod on its node, or a claim.
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn a_failure_is_not_asked_about_again_at_once() {
         let (warnings, key) =
-            (Warnings::default(), SessionKey { namespace: "a".to_owned(), name: "x".to_owned() });
+            (Warnings::default(), SessionKey::new("a", "x"));
         let failed = || Err(CallError::Stale("x".to_owned()));
         let answered = |answer| warnings.answered(&key, "p-1", answer);
         assert_eq!((answered(failed()), warnings.known(&key, "p-1")), (vec![], (vec![], true)));
@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn what_was_heard_holds_until_it_is_forgotten_or_is_about_another_pod() {
         let (warnings, key) =
-            (Warnings::default(), SessionKey { namespace: "a".to_owned(), name: "x".to_owned() });
+            (Warnings::default(), SessionKey::new("a", "x"));
         assert_eq!(warnings.known(&key, "p-1"), (Vec::new(), false));
         let heard = [Warning { reason: "FailedMount".to_owned(), message: "no".to_owned() }];
         warnings.hear(&key, "p-1", &heard);

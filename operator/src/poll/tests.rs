@@ -124,7 +124,7 @@ async fn configure(State(server): State<Server>, Json(push): Json<ConfigPush>) -
 
 fn endpoint(address: SocketAddr) -> Endpoint {
     Endpoint {
-        session: SessionKey { namespace: "shop".to_owned(), name: "toko".to_owned() },
+        session: SessionKey::new("shop", "toko"),
         session_uid: "u-1".to_owned(),
         pod_uid: "p-1".to_owned(),
         address,

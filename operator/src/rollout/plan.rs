@@ -97,7 +97,7 @@ pub fn plan(sessions: &[Session], settings: Settings, last: &Plan, now: Timestam
     let phase = judge.phase(&sessions, settings, &room);
     let mut plan = Plan { missed, passed_over, phase, restarting, ..Plan::default() };
     let refused: HashSet<&str> =
-        sessions.iter().filter(|session| session.refused).map(|s| s.key.namespace.as_str()).collect();
+        sessions.iter().filter(|session| session.refused).map(|s| s.key.namespace()).collect();
 
     let mut asking = Vec::new();
     for session in sessions {
@@ -171,7 +171,7 @@ fn barrier(session: &Session, pod: &Pod, phase: &Phase, held: &HashSet<&str>) ->
     if !session.automatic {
         return Some(Waiting::Somebody);
     }
-    if held.contains(session.key.namespace.as_str()) {
+    if held.contains(session.key.namespace()) {
         return Some(Waiting::Refused);
     }
     match (pod.change, phase) {

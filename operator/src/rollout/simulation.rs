@@ -187,7 +187,7 @@ impl World {
 }
 
 fn key(place: usize) -> SessionKey {
-    SessionKey { namespace: "n".to_owned(), name: format!("s{place:03}") }
+    SessionKey::new("n", &format!("s{place:03}"))
 }
 
 fn at(second: i64) -> Timestamp {

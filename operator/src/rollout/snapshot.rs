@@ -61,10 +61,7 @@ impl Session {
         let facts = pod.map(|pod| facts(session, pod, (revision, replaced_within(session, rules))));
         let held_back = has_ended(session) && facts.as_ref().is_some_and(|pod| pod.change == Change::Fleet);
         Some(Self {
-            key: SessionKey {
-                namespace: meta.namespace.clone().unwrap_or_default(),
-                name: meta.name.clone().unwrap_or_default(),
-            },
+            key: SessionKey::of(session),
             canary: meta.labels.as_ref().and_then(|all| all.get(names::CANARY)).is_some_and(|v| v == "true"),
             automatic: session.spec.update_strategy == UpdateStrategy::Recreate && !held_back,
             health: health(session, pod),

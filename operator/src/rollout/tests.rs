@@ -31,7 +31,7 @@ fn old(name: &str) -> Session {
         replaced_working: true,
         change: Change::Fleet,
     };
-    let key = SessionKey { namespace: "shop".to_owned(), name: name.to_owned() };
+    let key = SessionKey::new("shop", name);
     Session { key, canary: false, automatic: true, pod: Some(pod), health: Health::Up, refused: false }
 }
 
@@ -56,7 +56,7 @@ fn down(session: Session, ago: i64, failing: Option<&str>) -> Session {
 }
 
 fn go(plan: &Plan) -> Vec<&str> {
-    plan.go.keys().map(|key| key.name.as_str()).collect::<BTreeSet<_>>().into_iter().collect()
+    plan.go.keys().map(SessionKey::name).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 #[track_caller]
@@ -68,7 +68,7 @@ fn check(sessions: &[Session], expected: &[&str]) -> Plan {
 
 fn culprits(plan: &Plan) -> Vec<&str> {
     match &plan.phase {
-        Phase::Stopped(stop) => stop.culprits.iter().map(|culprit| culprit.key.name.as_str()).collect(),
+        Phase::Stopped(stop) => stop.culprits.iter().map(|culprit| culprit.key.name()).collect(),
         Phase::Done | Phase::Canary(_) | Phase::Rolling => Vec::new(),
     }
 }
@@ -87,7 +87,7 @@ fn budgets_are_read_and_are_never_nothing() {
 fn whoever_is_away_for_another_reason_takes_room() {
     let away = down(with_pod(old("x"), |pod| pod.change = Change::None), 9_000, None);
     check(&[renewed("a", 20), old("b"), old("c"), away.clone()], &["b"]);
-    let other = Session { key: SessionKey { name: "y".to_owned(), ..away.key.clone() }, ..away.clone() };
+    let other = Session { key: away.key.beside("y"), ..away.clone() };
     // Nobody may ever mend them: they leave one place.
     check(&[renewed("a", 20), old("b"), old("c"), away, other.clone()], &["b"]);
     let fresh = |session| down(session, 299, None);
@@ -111,7 +111,7 @@ fn who_was_refused_its_first_pod_holds_up_its_namespace_alone() {
     let refused = |name, since| {
         let mut session =
             Session { pod: None, refused: true, health: Health::Down { since, failing: None }, ..old(name) };
-        session.key.namespace = "bank".to_owned();
+        session.key = SessionKey::new("bank", session.key.name());
         session
     };
     let own = || with_pod(old("a"), |pod| (pod.current, pod.change) = (true, Change::Own));
@@ -155,10 +155,10 @@ fn who_was_told_to_go_keeps_the_room_until_it_is_seen_going() {
     assert_eq!(go(&plan(&more, SETTINGS, &first, now())), ["b", "c"]);
     // b goes.
     let gone: Vec<_> =
-        fleet.iter().cloned().map(|s| if s.key.name == "b" { down(s, 0, None) } else { s }).collect();
+        fleet.iter().cloned().map(|s| if s.key.name() == "b" { down(s, 0, None) } else { s }).collect();
     let gone: Vec<_> = gone
         .into_iter()
-        .map(|s| if s.key.name == "b" { with_pod(s, |p| p.ending = true) } else { s })
+        .map(|s| if s.key.name() == "b" { with_pod(s, |p| p.ending = true) } else { s })
         .collect();
     assert_eq!(go(&plan(&gone, SETTINGS, &first, now())), ["c"]);
     // c does not take its turn: after a minute somebody else may.
@@ -235,9 +235,9 @@ fn on_delete_waits_for_somebody_and_does_not_hold_up_the_others() {
 fn nobody_goes_where_pods_are_refused() {
     let refused = Session { pod: None, refused: true, ..down(old("x"), 9_000, None) };
     let elsewhere =
-        Session { key: SessionKey { namespace: "bank".to_owned(), name: "e".to_owned() }, ..old("e") };
+        Session { key: SessionKey::new("bank", "e"), ..old("e") };
     let mut going = renewed("a", 20);
-    going.key.namespace = "bank".to_owned();
+    going.key = SessionKey::new("bank", "a");
     let plan = check(&[going, elsewhere, old("b"), refused], &["e"]);
     assert_eq!(plan.waiting.values().next(), Some(&Waiting::Refused));
 }
@@ -247,7 +247,7 @@ fn what_a_waiting_session_hears_is_a_sentence_of_its_own() {
     let fleet = Fleet::new(SETTINGS, "r2".to_owned());
     let refused = Session { pod: None, refused: true, ..down(old("x"), 9_000, None) };
     let mut elsewhere = Session { automatic: false, ..old("e") };
-    elsewhere.key.namespace = "bank".to_owned();
+    elsewhere.key = SessionKey::new("bank", "e");
     fleet.look(&[refused, old("a"), elsewhere.clone()], now());
     for (key, pod, words) in [
         (old("a").key, "a-1", "It waits: the API server refuses"),

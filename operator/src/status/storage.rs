@@ -47,7 +47,7 @@ pub(super) fn find(facts: &Facts<'_>) -> Finding {
             reason::DUPLICATE_VOLUME,
             format!(
                 "Session {} uses the same claim and folder ({name}), or its pod has not ended yet. Two processes damage the credentials: delete one of the two.",
-                other.name
+                other.name()
             ),
         ),
     }

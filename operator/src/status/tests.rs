@@ -114,7 +114,7 @@ fn each_trouble_of_the_volume_has_its_reason() {
     let foreign = ClaimSeen { session: None, ..claim() };
     check(&with(Some(foreign), ""), READY, ("False", reason::CLAIM_NAME_CONFLICT), &["somebody else"]);
     let mut shared = with(Some(claim()), "");
-    shared.same_volume = Some(SessionKey { namespace: "shop".to_owned(), name: "older".to_owned() });
+    shared.same_volume = Some(SessionKey::new("shop", "older"));
     check(&shared, READY, ("False", reason::DUPLICATE_VOLUME), &["older"]);
     let mut missing = seen(r#"{"storage":{"existingClaim":{"name":"mine"}}}"#, "");
     missing.claim = None;
@@ -150,7 +150,7 @@ fn who_does_not_answer_or_is_another_is_told() {
     seen.heard = Some(Answer::Stranger(None));
     check(&seen, READY, ("False", reason::WRONG_SESSION_ANSWERED), &[]);
     seen.heard = Some(said(&seen, SessionState::Open));
-    seen.same_account = Some(SessionKey { namespace: "shop".to_owned(), name: "older".to_owned() });
+    seen.same_account = Some(SessionKey::new("shop", "older"));
     check(&seen, READY, ("False", reason::DUPLICATE_ACCOUNT), &["shop/older"]);
 }
 

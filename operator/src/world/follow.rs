@@ -12,6 +12,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher::Event;
@@ -21,10 +22,10 @@ use serde::de::DeserializeOwned;
 use tracing::{debug, warn};
 
 use super::{Guarded, World, key};
-use crate::cache::place;
+use crate::cache::Place;
 use crate::call::words;
 use crate::index::Shared;
-use crate::observe::{PodSeen, SessionKey};
+use crate::observe::{NamespacedName, PodSeen, SessionKey};
 
 /// Label selector of everything that the operator makes.
 const OURS: &str = "app.kubernetes.io/name=whatsapp-session,app.kubernetes.io/managed-by=warest-operator";
@@ -94,7 +95,7 @@ impl World {
         let config = config.page_size(PAGE).timeout(self.timeout_seconds);
         tokio::spawn(async move {
             let stream = watcher(api, config).default_backoff().modify(|object| {
-                object.meta_mut().managed_fields = None;
+                drop_bulk(object.meta_mut());
             });
             let mut stream = stream.boxed();
             loop {
@@ -121,15 +122,15 @@ impl World {
     fn take_pod(&self, scope: &str, event: &Event<Pod>) -> Vec<SessionKey> {
         match event {
             Event::Delete(pod) => {
-                let (place, last) = (place(pod), PodSeen::of(pod));
+                let (place, last) = (Place::of(pod), PodSeen::of(pod));
                 self.departures.deleted(place.clone(), &last);
-                if self.session(&SessionKey { namespace: place.0.clone(), name: place.1.clone() }).is_none() {
+                if self.session(&place).is_none() {
                     self.departures.forget_ended(&place);
                 }
             }
             Event::Apply(pod) | Event::InitApply(pod) => {
-                let (place, pod) = (place(pod), PodSeen::of(pod));
-                let former = self.pods.get(&place.0, &place.1).filter(|former| former.uid != pod.uid);
+                let (place, pod) = (Place::of(pod), PodSeen::of(pod));
+                let former = self.pods.get(&place).filter(|former| former.uid != pod.uid);
                 if let Some(former) = former {
                     self.departures.unlisted(place.clone(), &former);
                 }
@@ -177,7 +178,7 @@ impl World {
     fn lose(&self, key: &SessionKey, writer: &mut Writer<Guarded>) -> Vec<SessionKey> {
         debug!(session = %key, "the resource is gone");
         self.gate.forget(key);
-        self.departures.forget_ended(&(key.namespace.clone(), key.name.clone()));
+        self.departures.forget_ended(key);
         if let Some(session) = self.session(key) {
             writer.apply_watcher_event(&Event::Delete((*session).clone()));
         }
@@ -188,9 +189,15 @@ impl World {
         let (Event::Apply(secret) | Event::InitApply(secret) | Event::Delete(secret)) = event else {
             return Vec::new();
         };
-        let meta = &secret.metadata;
-        let place = (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default());
-        self.index().users(&Shared::Secret(place.0, place.1))
+        self.index().users(&Shared::Secret(NamespacedName::of(secret)))
+    }
+}
+
+/// What `kubectl apply` has noted is as large as the object itself, and nobody here reads it.
+fn drop_bulk(meta: &mut ObjectMeta) {
+    meta.managed_fields = None;
+    if let Some(annotations) = &mut meta.annotations {
+        annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
     }
 }
 
@@ -207,6 +214,20 @@ pub(super) fn scopes(namespaces: &[String]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_kubectl_notes_is_not_kept_and_all_else_is() {
+        let annotations = ["kubectl.kubernetes.io/last-applied-configuration", "warest.io/paused"];
+        let annotations = annotations.map(|name| (name.to_owned(), "true".to_owned()));
+        let mut meta = ObjectMeta {
+            annotations: Some(annotations.into()),
+            managed_fields: Some(Vec::new()),
+            ..ObjectMeta::default()
+        };
+        drop_bulk(&mut meta);
+        assert_eq!(meta.annotations.unwrap().into_keys().collect::<Vec<_>>(), ["warest.io/paused"]);
+        assert!(meta.managed_fields.is_none());
+    }
 
     #[test]
     fn a_namespace_that_is_named_twice_is_watched_once() {

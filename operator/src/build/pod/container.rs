@@ -20,7 +20,7 @@ use crate::validate::Valid;
 pub(super) fn env(valid: &Valid, flags: &SessionFlags) -> Vec<EnvVar> {
     let set = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     let mut own = vec![
-        ("WAREST_SESSION_ID", valid.key.name.clone()),
+        ("WAREST_SESSION_ID", valid.key.name().to_owned()),
         ("WAREST_SESSION_UID", valid.uid.clone()),
         ("WAREST_DATA_DIR", DATA_DIR.to_owned()),
         ("WAREST_LISTEN", format!("$(POD_IP):{}", flags.port)),

@@ -77,7 +77,7 @@ fn frames() -> Vec<fn(&mut Observed)> {
             });
         },
         |seen| seen.namespace_terminating = true,
-        |seen| seen.same_volume = Some(SessionKey { namespace: "shop".to_owned(), name: "older".to_owned() }),
+        |seen| seen.same_volume = Some(SessionKey::new("shop", "older")),
         |seen| seen.turn = Turn::Now,
     ]
 }

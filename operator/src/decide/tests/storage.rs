@@ -107,7 +107,7 @@ fn existing_claims_are_neither_made_nor_touched() {
     assert_eq!(decided(&seen).again, Some(Duration::from_secs(15)), "nobody tells that it has come");
     seen.claim = Some(ClaimSeen { session: None, session_uid: None, ..claim() });
     assert_eq!(steps(&seen), [Step::CreatePod]);
-    seen.same_volume = Some(SessionKey { namespace: "shop".to_owned(), name: "older".to_owned() });
+    seen.same_volume = Some(SessionKey::new("shop", "older"));
     assert_eq!(steps(&seen), []);
     assert_eq!(decided(&seen).again, Some(Duration::from_secs(15)));
 }

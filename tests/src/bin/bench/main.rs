@@ -1,4 +1,4 @@
-//! `make bench`: what one session takes beside others, and what a thousand of them take of an operator, each in one run.
+//! `make bench`: what one session takes beside others, and what thousands of them take of an operator, each in one run.
 //!
 //! Comes in: release builds in `$WAREST_PROGRAMS`; `memory`, `start`, `throughput` or `scale [SESSIONS …]` for that part alone.
 //! Goes out: tables on standard output; exit code 1 when a count that has to be exact is not. It must not assert a time or a size.
@@ -13,8 +13,8 @@ use std::process::ExitCode;
 mod scale;
 mod session;
 
-/// Sessions of the part `scale` when no number is given.
-const SESSIONS: usize = 1_000;
+/// Sessions of the part `scale` when no number is given: once so many, then once so many.
+const SESSIONS: [usize; 2] = [1_000, 5_000];
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -35,5 +35,5 @@ async fn main() -> ExitCode {
 fn sizes(arguments: &[String]) -> Vec<usize> {
     let given = arguments.iter().skip(1);
     let given: Vec<usize> = given.map(|count| count.parse().expect("a number of sessions")).collect();
-    if given.is_empty() { vec![SESSIONS] } else { given }
+    if given.is_empty() { SESSIONS.to_vec() } else { given }
 }
