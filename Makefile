@@ -38,5 +38,5 @@ lint: ## Formatting, clippy with warnings denied, licences and bans
 fmt: ## Format the sources
 	@cargo fmt --all
 
-bench: ## Memory, start-up and throughput beside other clients; the operator with a thousand sessions; pods on a real node
+bench: ## Memory, start-up and throughput beside other clients; the operator with thousands of sessions; pods on a real node
 	@scripts/bench

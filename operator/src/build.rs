@@ -26,6 +26,15 @@ pub struct Settings {
     pub network: NetworkFlags,
     /// The operator's own namespace.
     pub namespace: String,
+    /// Hash of what all pods have alike.
+    pub revision: String,
+}
+
+impl Settings {
+    /// With the revision that follows from them.
+    pub fn new(session: SessionFlags, network: NetworkFlags, namespace: String) -> Self {
+        Self { revision: pod::revision(&session), session, network, namespace }
+    }
 }
 
 /// The objects of a session as they shall be.
@@ -51,15 +60,14 @@ pub struct Desired {
 pub fn build(valid: &Valid, settings: &Settings, key: &TokenKey) -> Desired {
     let secret = secret::build(valid, key);
     let network_policy = network_policy::build(valid, settings);
-    let revision = pod::revision(&settings.session);
-    let (pod, template_hash) = pod::build(valid, &settings.session, &revision);
+    let (pod, template_hash) = pod::build(valid, &settings.session, &settings.revision);
     Desired {
         claim: valid.spec.storage.existing_claim.is_none().then(|| claim::build(valid)),
         secret: (secret.clone(), secret_content(&secret)),
         network_policy: (network_policy.clone(), network_policy_content(&network_policy)),
         pod,
         template_hash,
-        revision,
+        revision: settings.revision.clone(),
         config_hash: valid.push.hash.clone(),
     }
 }
@@ -115,7 +123,7 @@ pub(crate) mod tests {
             [&["operator", "--session-image", "warest/session-pod:1"], flags].concat(),
         );
         let config = config.unwrap();
-        Settings { session: config.session, network: config.network, namespace: "warest".to_owned() }
+        Settings::new(config.session, config.network, "warest".to_owned())
     }
 
     /// A checked session with this spec (JSON).

@@ -24,9 +24,6 @@ pub trait Kept: Sized {
     fn sessions(object: &Self::Of) -> Vec<SessionKey>;
 }
 
-/// Where an object is.
-pub type Place = NamespacedName;
-
 /// Objects of one kind. Shared between its watches and all reconciles.
 #[derive(Debug)]
 pub struct Cache<V> {
@@ -36,11 +33,11 @@ pub struct Cache<V> {
 
 #[derive(Debug)]
 struct Inner<V> {
-    objects: HashMap<Place, Entry<V>>,
+    objects: HashMap<NamespacedName, Entry<V>>,
     /// Objects by the sessions that they matter to, but for those that have the session's own name.
-    others: HashMap<SessionKey, BTreeSet<Place>>,
+    others: HashMap<SessionKey, BTreeSet<NamespacedName>>,
     /// Objects that a list which is under way has told, by scope.
-    listed: HashMap<String, HashSet<Place>>,
+    listed: HashMap<String, HashSet<NamespacedName>>,
     versions: HashMap<String, u64>,
 }
 
@@ -64,8 +61,12 @@ impl<V> Default for Cache<V> {
 }
 
 impl<V> Cache<V> {
-    /// The objects that matter to a session, if they are kept [by session](Kept::BY_SESSION).
-    pub fn of_session(&self, key: &SessionKey) -> Vec<Arc<V>> {
+    /// The objects that matter to a session. Only for those that are kept [by session](Kept::BY_SESSION).
+    pub fn of_session(&self, key: &SessionKey) -> Vec<Arc<V>>
+    where
+        V: Kept,
+    {
+        const { assert!(V::BY_SESSION) }
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
         let others = inner.others.get(key).into_iter().flatten();
         let all = std::iter::once(key).chain(others).filter_map(|place| inner.objects.get(place));
@@ -73,7 +74,7 @@ impl<V> Cache<V> {
     }
 
     /// One object.
-    pub fn get(&self, place: &Place) -> Option<Arc<V>> {
+    pub fn get(&self, place: &NamespacedName) -> Option<Arc<V>> {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
         inner.objects.get(place).map(|entry| Arc::clone(&entry.object))
     }
@@ -81,7 +82,8 @@ impl<V> Cache<V> {
     /// The objects of a namespace that are like this.
     pub fn find(&self, namespace: &str, like: impl Fn(&V) -> bool) -> Vec<Arc<V>> {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        let here = inner.objects.iter().filter(|(place, entry)| place.is_in(namespace) && like(&entry.object));
+        let here =
+            inner.objects.iter().filter(|(place, entry)| place.is_in(namespace) && like(&entry.object));
         here.map(|(_, entry)| Arc::clone(&entry.object)).collect()
     }
 
@@ -92,7 +94,7 @@ impl<V> Cache<V> {
     }
 
     /// Objects of this scope that the list which is under way has not told so far.
-    pub fn unlisted(&self, scope: &str) -> Vec<(Place, Arc<V>)> {
+    pub fn unlisted(&self, scope: &str) -> Vec<(NamespacedName, Arc<V>)> {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
         let gone = inner.not_listed(scope).into_iter();
         gone.filter_map(|place| {
@@ -129,14 +131,14 @@ impl<V: Kept> Cache<V> {
             Event::Apply(object) => inner.put(scope, object),
             Event::Delete(object) => {
                 inner.saw(scope, object);
-                inner.forget(&Place::of(object))
+                inner.forget(&NamespacedName::of(object))
             }
             Event::Init => {
                 inner.listed.insert(scope.to_owned(), HashSet::new());
                 Vec::new()
             }
             Event::InitApply(object) => {
-                inner.listed.entry(scope.to_owned()).or_default().insert(Place::of(object));
+                inner.listed.entry(scope.to_owned()).or_default().insert(NamespacedName::of(object));
                 inner.put(scope, object)
             }
             Event::InitDone => {
@@ -154,8 +156,8 @@ impl<V> Inner<V> {
         V: Kept,
     {
         self.saw(scope, object);
-        let place = Place::of(object);
-        // The text that is known already, wherever else it is used.
+        let place = NamespacedName::of(object);
+        // One text for all that is kept of the object here.
         let place = self.objects.get_key_value(&place).map_or(place, |(known, _)| known.clone());
         let mut touched = self.forget(&place);
         let mut sessions = V::sessions(object);
@@ -172,7 +174,7 @@ impl<V> Inner<V> {
         touched
     }
 
-    fn forget(&mut self, place: &Place) -> Vec<SessionKey> {
+    fn forget(&mut self, place: &NamespacedName) -> Vec<SessionKey> {
         let Some(Entry { sessions, .. }) = self.objects.remove(place) else { return Vec::new() };
         for key in &sessions {
             if let Some(places) = self.others.get_mut(key) {
@@ -192,10 +194,10 @@ impl<V> Inner<V> {
         gone.iter().flat_map(|place| self.forget(place)).collect()
     }
 
-    fn not_listed(&self, scope: &str) -> Vec<Place> {
+    fn not_listed(&self, scope: &str) -> Vec<NamespacedName> {
         let listed = self.listed.get(scope);
-        let in_scope = |place: &&Place| scope.is_empty() || place.is_in(scope);
-        let untold = |place: &&Place| !listed.is_some_and(|listed| listed.contains(*place));
+        let in_scope = |place: &&NamespacedName| scope.is_empty() || place.is_in(scope);
+        let untold = |place: &&NamespacedName| !listed.is_some_and(|listed| listed.contains(*place));
         self.objects.keys().filter(in_scope).filter(untold).cloned().collect()
     }
 
@@ -208,10 +210,10 @@ impl<V> Inner<V> {
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::api::core::v1::Pod;
+    use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 
     use super::*;
-    use crate::observe::PodSeen;
+    use crate::observe::{ClaimSeen, PodSeen};
 
     fn pod(name: &str, version: u64) -> Pod {
         serde_json::from_value(serde_json::json!({
@@ -234,6 +236,46 @@ mod tests {
         assert_eq!(cache.take("", &Event::Delete(pod("x", 9))), [key("x")]);
         assert_eq!((cache.version(""), cache.is_empty()), (9, true));
         assert!(cache.of_session(&key("x")).is_empty());
+    }
+
+    #[test]
+    fn a_session_has_its_pods_whatever_their_names() {
+        let cache = Cache::<PodSeen>::default();
+        let uids = |name: &str| {
+            let pods = cache.of_session(&key(name));
+            pods.iter().map(|pod| pod.uid.clone()).collect::<Vec<_>>()
+        };
+        let named = |session: &str, version| {
+            let mut pod = pod("other", version);
+            pod.metadata.labels = Some([(crds::names::SESSION.to_owned(), session.to_owned())].into());
+            Event::Apply(pod)
+        };
+        cache.take("", &Event::Apply(pod("x", 5)));
+        assert_eq!(cache.take("", &named("x", 6)), [key("other"), key("x")]);
+        assert_eq!(
+            (uids("x"), uids("other")),
+            (vec!["x-5".to_owned(), "other-6".to_owned()], vec!["other-6".to_owned()])
+        );
+        let touched: BTreeSet<_> = cache.take("", &named("y", 7)).into_iter().collect();
+        assert_eq!(touched, [key("other"), key("x"), key("y")].into(), "who had it hears of it too");
+        assert_eq!((uids("x"), uids("y")), (vec!["x-5".to_owned()], vec!["other-7".to_owned()]));
+        cache.take("", &Event::Delete(pod("other", 8)));
+        assert!(uids("y").is_empty() && uids("other").is_empty());
+    }
+
+    #[test]
+    fn what_has_another_name_than_its_session_wakes_it_all_the_same() {
+        let cache = Cache::<ClaimSeen>::default();
+        let claim = |version: u64| -> PersistentVolumeClaim {
+            serde_json::from_value(serde_json::json!({"metadata": {
+                "name": "x-session", "namespace": "a", "resourceVersion": version.to_string(), "labels": {crds::names::SESSION: "x"},
+            }}))
+            .unwrap()
+        };
+        assert_eq!(cache.take("", &Event::Apply(claim(5))), [key("x")]);
+        assert!(cache.get(&NamespacedName::new("a", "x-session")).is_some());
+        assert_eq!(cache.take("", &Event::Delete(claim(6))), [key("x")]);
+        assert!(cache.is_empty());
     }
 
     #[test]

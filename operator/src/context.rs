@@ -202,8 +202,7 @@ mod tests {
 
     #[test]
     fn waits_grow_to_a_minute_and_start_anew_after_success() {
-        let (memory, key) =
-            (Memory::default(), SessionKey::new("a", "x"));
+        let (memory, key) = (Memory::default(), SessionKey::new("a", "x"));
         let waits: Vec<u128> = (0..9).map(|_| memory.failed(&key).as_millis()).collect();
         assert_eq!(waits, [500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]);
         memory.succeeded(&key);
@@ -212,8 +211,7 @@ mod tests {
 
     #[test]
     fn failures_of_the_same_call_are_counted_until_something_else_happens() {
-        let (memory, key) =
-            (Memory::default(), SessionKey::new("a", "x"));
+        let (memory, key) = (Memory::default(), SessionKey::new("a", "x"));
         let fail = |step: &'static str| memory.call_failed(&key, step);
         assert_eq!([fail("pod"), fail("pod"), fail("claim"), fail("pod"), fail("pod")], [1, 2, 1, 1, 2]);
         memory.succeeded(&key);
@@ -222,8 +220,7 @@ mod tests {
 
     #[test]
     fn a_code_is_asked_for_once_a_phase() {
-        let (memory, key) =
-            (Memory::default(), SessionKey::new("a", "x"));
+        let (memory, key) = (Memory::default(), SessionKey::new("a", "x"));
         let phase = ("pod".to_owned(), 1);
         memory.ask_code(&key, phase.clone());
         assert!(memory.code_asked(&key, &phase));

@@ -127,8 +127,7 @@ async fn reconcile(session: Arc<Guarded>, context: Arc<Context>) -> Result<Actio
     let start = Instant::now();
     let look = tokio::time::timeout(LOOK_WITHIN, Box::pin(look(&key, &session, &context))).await;
     let result = look.unwrap_or(Err(ReconcileError::Late));
-    if result.is_err() {
-        // Else one that cannot be looked at any more would keep all others waiting.
+    if matches!(result, Err(ReconcileError::Unreadable(_))) {
         context.memory.deferrals.forget(&key);
     }
     context.memory.look_ended(&key);

@@ -2,8 +2,8 @@
 //!
 //! Comes in: the status that was written last and the one that holds now. Goes out: whether to write it now, later, or not at
 //! all. A session that starts is in half a dozen states within a second or two, and each write is work for the API server and
-//! for all who watch. What somebody waits for, and what a later operator goes by, is never put off. All of what is remembered
-//! here may be forgotten: every look compares anew.
+//! for all who watch. What somebody waits for, and what a later operator goes by, is never put off. What is remembered
+//! here may be forgotten: every look compares anew, and who was forgotten waits anew.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -18,11 +18,13 @@ use crate::status::differs;
 
 /// How long a status that differs in passing only is not written, when few wait.
 const WAIT: Duration = Duration::from_secs(2);
-/// How much longer for each that waits: of a crowd's passing states thirty-three are written a second, and most of them never,
-/// because they have passed.
-const EACH: Duration = Duration::from_millis(30);
+/// How much longer for each that waits already: they come one after another. Of up to six hundred passing states ten are written
+/// a second, and most of them never, because they have passed. A write costs the API server as much as three creations.
+const EACH: Duration = Duration::from_millis(100);
 /// The longest that anything waits.
-const LONGEST: Duration = Duration::from_secs(20);
+const LONGEST: Duration = Duration::from_mins(1);
+/// How often it is looked whether the crowd is gone.
+const LOOK: Duration = Duration::from_secs(10);
 
 /// Reasons that pass by themselves in the course of things.
 const PASSING: [&str; 9] = [
@@ -48,9 +50,19 @@ pub enum When {
     In(Duration),
 }
 
-/// Since when what was written differs from what holds: by session, of this UID.
+/// What is written later, by session.
 #[derive(Debug, Default)]
-pub struct Deferrals(Mutex<HashMap<SessionKey, (String, Instant)>>);
+pub struct Deferrals(Mutex<HashMap<SessionKey, Deferral>>);
+
+#[derive(Debug)]
+struct Deferral {
+    /// Of the session of this UID.
+    uid: String,
+    /// Since when what was written differs from what holds.
+    since: Instant,
+    /// Its turn, if as many as now go on waiting.
+    turn: Instant,
+}
 
 impl Deferrals {
     /// When the status of the session of this UID is written. `pressing`: it is not to be put off, whatever it says.
@@ -65,20 +77,14 @@ impl Deferrals {
             self.forget(key);
             return When::Never;
         }
-        let lasted = now.saturating_duration_since(self.since(key, uid, now));
-        if pressing || !may_wait(before, status) {
+        let left = self.due(key, uid, now).saturating_duration_since(now);
+        if left.is_zero() || pressing || !may_wait(before, status) {
             return When::Now;
         }
-        let left = self.wait().saturating_sub(lasted);
-        if left.is_zero() { When::Now } else { When::In(left) }
+        When::In(left.min(LOOK))
     }
 
-    /// How long one waits while so many do.
-    fn wait(&self) -> Duration {
-        EACH.saturating_mul(u32::try_from(self.len()).unwrap_or(u32::MAX)).clamp(WAIT, LONGEST)
-    }
-
-    /// It was written, or cannot be: the session is gone, or cannot be looked at.
+    /// It was written, or never will be: the session is gone, or cannot be read.
     pub fn forget(&self, key: &SessionKey) {
         self.all().remove(key);
     }
@@ -93,17 +99,25 @@ impl Deferrals {
         self.len() == 0
     }
 
-    fn since(&self, key: &SessionKey, uid: &str, now: Instant) -> Instant {
+    /// Each has its turn, and nobody is put off by who comes later. When few are left they do not wait for turns that nobody takes.
+    fn due(&self, key: &SessionKey, uid: &str, now: Instant) -> Instant {
         let mut all = self.all();
-        let (whose, since) = all.entry(key.clone()).or_insert_with(|| (uid.to_owned(), now));
-        if whose != uid {
-            (*whose, *since) = (uid.to_owned(), now);
+        let wait = EACH.saturating_mul(u32::try_from(all.len()).unwrap_or(u32::MAX));
+        let deferral = all.entry(key.clone()).or_insert_with(|| Deferral::new(uid, now, wait));
+        if deferral.uid != uid {
+            *deferral = Deferral::new(uid, now, wait);
         }
-        *since
+        if wait <= WAIT { deferral.since + WAIT } else { deferral.turn }
     }
 
-    fn all(&self) -> MutexGuard<'_, HashMap<SessionKey, (String, Instant)>> {
+    fn all(&self) -> MutexGuard<'_, HashMap<SessionKey, Deferral>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Deferral {
+    fn new(uid: &str, now: Instant, wait: Duration) -> Self {
+        Self { uid: uid.to_owned(), since: now, turn: now + wait.clamp(WAIT, LONGEST) }
     }
 }
 

@@ -11,8 +11,7 @@ use std::time::{Duration, Instant};
 use crds::status::PodStatus;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use crate::cache::Place;
-use crate::observe::{Departed, Lasting, NodeSeen, PodSeen};
+use crate::observe::{Departed, Lasting, NamespacedName, NodeSeen, PodSeen};
 
 /// How long it is remembered that a pod has ended.
 const ENDED_FOR: Duration = Duration::from_hours(1);
@@ -32,7 +31,7 @@ pub struct Departures {
 
 #[derive(Debug)]
 struct Departure {
-    place: Place,
+    place: NamespacedName,
     node: Option<String>,
     volume: Option<Volume>,
     grace: Option<i64>,
@@ -46,23 +45,23 @@ struct Departure {
 
 impl Departures {
     /// A pod was deleted; this is the last that was said of it.
-    pub fn deleted(&self, place: Place, last: &PodSeen) {
+    pub fn deleted(&self, place: NamespacedName, last: &PodSeen) {
         self.gone(place, last, last.has_ended() || last.node.is_none());
     }
 
     /// A pod is not listed any more; this is what was known of it, and may be old.
-    pub fn unlisted(&self, place: Place, known: &PodSeen) {
+    pub fn unlisted(&self, place: NamespacedName, known: &PodSeen) {
         self.gone(place, known, known.has_ended());
     }
 
     /// The operator has made a pod, or found one. Until a watch shows it, nobody else would know of it if it went.
-    pub fn made(&self, place: Place, pod: &PodSeen) {
+    pub fn made(&self, place: NamespacedName, pod: &PodSeen) {
         self.note(&pod.uid, Departure { noticed: None, ..Departure::of(place, pod) });
     }
 
     /// The status of the session of this place and volume tells of a pod that no watch shows. What can be no pod's name is
     /// taken for the session's.
-    pub fn told(&self, place: &Place, told: &PodStatus, volume: &Volume) {
+    pub fn told(&self, place: &NamespacedName, told: &PodStatus, volume: &Volume) {
         let of_names = |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit() || it == b'-' || it == b'.';
         let is_name =
             told.name.starts_with(|it: char| it.is_ascii_alphanumeric()) && told.name.bytes().all(of_names);
@@ -82,13 +81,13 @@ impl Departures {
     }
 
     /// There is no session at this place any more: that its last pods have ended is of no use to anybody.
-    pub fn forget_ended(&self, place: &Place) {
+    pub fn forget_ended(&self, place: &NamespacedName) {
         self.known().retain(|_, departure| !(departure.ended && departure.place == *place));
     }
 
     /// There is this pod. If it is a session's, whoever made it has made sure that those before it at its place and on its volume
     /// have ended.
-    pub fn is_there(&self, place: &Place, pod: &PodSeen) {
+    pub fn is_there(&self, place: &NamespacedName, pod: &PodSeen) {
         let ours = is_of_a_session(pod);
         let before = |departure: &Departure| {
             departure.created.zip(pod.created).is_some_and(|(former, present)| former < present)
@@ -103,7 +102,7 @@ impl Departures {
 
     /// Names of the pods that may still run though no watch shows them: those of this place, and others in its namespace that
     /// write to this volume.
-    pub fn suspects(&self, place: &Place, volume: &Volume) -> BTreeSet<String> {
+    pub fn suspects(&self, place: &NamespacedName, volume: &Volume) -> BTreeSet<String> {
         let known = self.known();
         let open = known.values().filter(|departure| departure.may_run(place, volume));
         open.map(|departure| departure.place.name().to_owned()).collect()
@@ -111,7 +110,7 @@ impl Departures {
 
     /// All suspects were looked for by name, and these pods are there: that they are stays known until a watch shows them. The
     /// others are gone, and may run.
-    pub fn looked_for(&self, there: &[PodSeen], place: &Place, volume: &Volume) -> Vec<Departed> {
+    pub fn looked_for(&self, there: &[PodSeen], place: &NamespacedName, volume: &Volume) -> Vec<Departed> {
         let of = |pod: &PodSeen| place.beside(&pod.name);
         for pod in there {
             self.is_there(&of(pod), pod);
@@ -124,11 +123,11 @@ impl Departures {
     }
 
     /// Those pods, which are not there: from now on it is known that they are gone. The session's own comes first.
-    fn may_run(&self, place: &Place, volume: &Volume) -> Vec<Departed> {
+    fn may_run(&self, place: &NamespacedName, volume: &Volume) -> Vec<Departed> {
         self.may_run_at(place, volume, Instant::now())
     }
 
-    fn may_run_at(&self, place: &Place, volume: &Volume, now: Instant) -> Vec<Departed> {
+    fn may_run_at(&self, place: &NamespacedName, volume: &Volume, now: Instant) -> Vec<Departed> {
         let mut known = self.known();
         let open = known.iter_mut().filter(|(_, departure)| departure.may_run(place, volume));
         let mut told: Vec<Departed> = open.map(|(uid, departure)| departure.ask(uid, now)).collect();
@@ -149,7 +148,7 @@ impl Departures {
         self.len() == 0
     }
 
-    fn gone(&self, place: Place, last: &PodSeen, ended: bool) {
+    fn gone(&self, place: NamespacedName, last: &PodSeen, ended: bool) {
         let noticed = Some((whole_second(), Instant::now()));
         self.note(&last.uid, Departure { ended, noticed, ..Departure::of(place, last) });
     }
@@ -169,7 +168,7 @@ impl Departures {
 
 impl Departure {
     /// Nothing is known but where it was.
-    fn at(place: Place) -> Self {
+    fn at(place: NamespacedName) -> Self {
         Self {
             place,
             node: None,
@@ -182,7 +181,7 @@ impl Departure {
         }
     }
 
-    fn of(place: Place, pod: &PodSeen) -> Self {
+    fn of(place: NamespacedName, pod: &PodSeen) -> Self {
         let (node, volume) = (pod.node.clone(), pod.place.clone());
         Self { node, volume, grace: pod.grace, created: pod.created, ..Self::at(place) }
     }
@@ -201,12 +200,12 @@ impl Departure {
     }
 
     /// Whether it matters to who wants to be at this place, or to write to this volume.
-    fn is_near(&self, place: &Place, volume: Option<&Volume>) -> bool {
+    fn is_near(&self, place: &NamespacedName, volume: Option<&Volume>) -> bool {
         let shares = volume.is_some() && self.volume.as_ref() == volume;
         self.place == *place || (shares && self.place.namespace() == place.namespace())
     }
 
-    fn may_run(&self, place: &Place, volume: &Volume) -> bool {
+    fn may_run(&self, place: &NamespacedName, volume: &Volume) -> bool {
         !self.ended && self.is_near(place, Some(volume))
     }
 

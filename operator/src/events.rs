@@ -3,6 +3,7 @@
 //! Comes in: what has happened. Goes out: Events, warnings first, one at a time and with pauses between them: they are many when
 //! hundreds of sessions start, and the API server has better things to do then. It must not keep anybody waiting.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -11,12 +12,17 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use tokio::sync::mpsc;
 use tracing::debug;
 
-/// How many Events of each type may wait; more are dropped.
-const WAITING: usize = 4_096;
-/// What is no warning and has waited for so long is dropped: an Event bears the time at which it is written.
-const WORTH_TELLING: Duration = Duration::from_mins(1);
-/// The pause after each, in terms of the time that the API server took for it: a busy one is left alone for longer.
-const PAUSE: u32 = 4;
+use crate::call::call;
+use crate::metrics::Metrics;
+
+/// How many warnings may wait, and how many others; more are dropped.
+const WAITING: (usize, usize) = (1_024, 2_400);
+/// A warning and another Event that have waited for so long are dropped: an Event bears the time at which it is written.
+const WORTH_TELLING: (Duration, Duration) = (Duration::from_mins(10), Duration::from_mins(2));
+/// The pause after each: at most twenty are written a second.
+const PAUSE: Duration = Duration::from_millis(50);
+/// The pause after one that is no warning, in terms of the time that the API server took for it: a busy one is left alone.
+const BUSY: u32 = 4;
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// A recorder keeps each of its Events for six minutes, to count how often it is told again. After so many another one begins.
@@ -29,6 +35,7 @@ const LONGEST: usize = 1_000;
 pub struct Events {
     warnings: mpsc::Sender<News>,
     others: mpsc::Sender<News>,
+    metrics: Arc<Metrics>,
 }
 
 /// What an Event says.
@@ -50,60 +57,103 @@ struct News {
     since: Instant,
 }
 
+/// What waits to be written.
+struct Queue {
+    warnings: mpsc::Receiver<News>,
+    others: mpsc::Receiver<News>,
+    metrics: Arc<Metrics>,
+}
+
+/// Writes Events.
+struct Writer<F> {
+    recorder: F,
+    current: Recorder,
+    recorded: usize,
+}
+
 impl Events {
     /// Begins to write what is handed in.
-    pub fn new(client: Client, instance: &str) -> Self {
-        let ((warnings, serious), (others, harmless)) = (mpsc::channel(WAITING), mpsc::channel(WAITING));
+    pub fn new(client: Client, instance: &str, metrics: Arc<Metrics>) -> Self {
+        let (events, mut queue) = Self::queue(WAITING, metrics);
         let reporter =
             Reporter { controller: "warest-operator".to_owned(), instance: Some(instance.to_owned()) };
-        tokio::spawn(write((serious, harmless), move || Recorder::new(client.clone(), reporter.clone())));
-        Self { warnings, others }
+        let recorder = move || Recorder::new(client.clone(), reporter.clone());
+        tokio::spawn(async move {
+            let mut writer = Writer { current: recorder(), recorder, recorded: 0 };
+            while let Some(news) = queue.next().await {
+                let (start, warning) = (Instant::now(), news.told.warning);
+                writer.write(news).await;
+                tokio::time::sleep(pause(warning, start.elapsed())).await;
+            }
+        });
+        events
+    }
+
+    fn queue((most_warnings, most_others): (usize, usize), metrics: Arc<Metrics>) -> (Self, Queue) {
+        let (warnings, serious) = mpsc::channel(most_warnings);
+        let (others, harmless) = mpsc::channel(most_others);
+        let queue = Queue { warnings: serious, others: harmless, metrics: Arc::clone(&metrics) };
+        (Self { warnings, others, metrics }, queue)
     }
 
     /// Hands an Event in.
     pub fn tell(&self, told: Told, about: ObjectReference) {
         let queue = if told.warning { &self.warnings } else { &self.others };
-        let _full = queue.try_send(News { told, about, since: Instant::now() });
+        if queue.try_send(News { told, about, since: Instant::now() }).is_err() {
+            self.metrics.event_dropped();
+        }
     }
 }
 
 impl News {
     fn is_worth_telling(&self, now: Instant) -> bool {
-        self.told.warning || now.saturating_duration_since(self.since) < WORTH_TELLING
+        let (warning, other) = WORTH_TELLING;
+        now.saturating_duration_since(self.since) < if self.told.warning { warning } else { other }
     }
 }
 
-/// Writes until nobody can hand anything in any more.
-async fn write(
-    (mut warnings, mut others): (mpsc::Receiver<News>, mpsc::Receiver<News>),
-    recorder: impl Fn() -> Recorder,
-) {
-    let (mut count, mut current) = (0, recorder());
-    loop {
-        let next = tokio::select! {
-            biased;
-            Some(news) = warnings.recv() => news,
-            Some(news) = others.recv() => news,
-            else => return,
-        };
-        let start = Instant::now();
-        if !next.is_worth_telling(start) {
-            continue;
+impl Queue {
+    /// The next Event that is worth telling; none when nobody can hand anything in any more.
+    async fn next(&mut self) -> Option<News> {
+        loop {
+            let news = tokio::select! {
+                biased;
+                Some(news) = self.warnings.recv() => news,
+                Some(news) = self.others.recv() => news,
+                else => return None,
+            };
+            if news.is_worth_telling(Instant::now()) {
+                return Some(news);
+            }
+            self.metrics.event_dropped();
         }
-        if let Err(error) = current.publish(&event(next.told), &next.about).await {
+    }
+
+    #[cfg(test)]
+    async fn reasons(mut self) -> Vec<String> {
+        let mut all = Vec::new();
+        while let Some(news) = self.next().await {
+            all.push(news.told.reason);
+        }
+        all
+    }
+}
+
+impl<F: Fn() -> Recorder> Writer<F> {
+    async fn write(&mut self, news: News) {
+        if let Err(error) = call(self.current.publish(&event(news.told), &news.about)).await {
             debug!("an Event was not written: {error}");
         }
-        count += 1;
-        if count == RECORDED {
-            (count, current) = (0, recorder());
+        self.recorded += 1;
+        if self.recorded == RECORDED {
+            (self.recorded, self.current) = (0, (self.recorder)());
         }
-        tokio::time::sleep(pause(start.elapsed())).await;
     }
 }
 
 /// After an Event that took the API server so long.
-fn pause(took: Duration) -> Duration {
-    took.saturating_mul(PAUSE).min(LONGEST_PAUSE)
+fn pause(warning: bool, took: Duration) -> Duration {
+    if warning { PAUSE } else { took.saturating_mul(BUSY).clamp(PAUSE, LONGEST_PAUSE) }
 }
 
 fn event(mut told: Told) -> Event {
@@ -121,31 +171,52 @@ fn event(mut told: Told) -> Event {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_busy_server_is_left_alone_for_longer_and_never_for_long() {
-        let pauses = [2, 50, 60_000].map(|took| pause(Duration::from_millis(took)).as_millis());
-        assert_eq!(pauses, [8, 200, 1_000]);
+    fn told(warning: bool, reason: &str) -> Told {
+        Told { warning, reason: reason.to_owned(), words: String::new() }
     }
 
     #[test]
-    fn old_news_are_not_told_unless_they_are_warnings() {
+    fn a_busy_server_is_left_alone_for_longer_and_never_for_long() {
+        let pauses = [2, 50, 60_000].map(|took| pause(false, Duration::from_millis(took)).as_millis());
+        assert_eq!(pauses, [50, 200, 1_000]);
+        assert_eq!(pause(true, Duration::from_mins(1)), PAUSE, "warnings do not wait for that");
+    }
+
+    #[test]
+    fn old_news_are_not_told() {
         let since = Instant::now();
         let at = |warning, seconds| {
-            let told = Told { warning, reason: "Ready".to_owned(), words: String::new() };
-            let news = News { told, about: ObjectReference::default(), since };
+            let news = News { told: told(warning, "x"), about: ObjectReference::default(), since };
             news.is_worth_telling(since + Duration::from_secs(seconds))
         };
-        assert_eq!([at(false, 59), at(false, 60), at(true, 600)], [true, false, true]);
+        assert_eq!(
+            [at(false, 119), at(false, 120), at(true, 599), at(true, 600)],
+            [true, false, true, false]
+        );
     }
 
     #[tokio::test]
-    async fn a_full_queue_keeps_nobody_waiting_and_takes_nothing_from_the_other() {
-        let ((warnings, mut serious), (others, _harmless)) = (mpsc::channel(1), mpsc::channel(1));
-        let events = Events { warnings, others };
-        let told = |warning| Told { warning, reason: "x".to_owned(), words: String::new() };
-        for warning in [false, false, true] {
-            events.tell(told(warning), ObjectReference::default());
+    async fn warnings_come_first_and_a_full_queue_keeps_nobody_waiting() {
+        let metrics = Arc::new(Metrics::new());
+        let (events, queue) = Events::queue((2, 2), Arc::clone(&metrics));
+        for (warning, reason) in [(false, "1"), (false, "2"), (false, "3"), (true, "4"), (true, "5")] {
+            events.tell(told(warning, reason), ObjectReference::default());
         }
-        assert!(serious.recv().await.unwrap().told.warning);
+        drop(events);
+        assert_eq!(queue.reasons().await, ["4", "5", "1", "2"]);
+        assert!(metrics.text().contains("warest_operator_events_dropped_total 1\n"));
+    }
+
+    #[tokio::test]
+    async fn what_has_become_old_in_the_queue_is_passed_over() {
+        let metrics = Arc::new(Metrics::new());
+        let (events, queue) = Events::queue((1, 2), Arc::clone(&metrics));
+        let since = Instant::now().checked_sub(WORTH_TELLING.1).expect("a machine that has run for minutes");
+        let old = News { told: told(false, "old"), about: ObjectReference::default(), since };
+        events.others.try_send(old).unwrap();
+        events.tell(told(false, "new"), ObjectReference::default());
+        drop(events);
+        assert_eq!(queue.reasons().await, ["new"]);
+        assert!(metrics.text().contains("warest_operator_events_dropped_total 1\n"));
     }
 }

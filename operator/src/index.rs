@@ -36,8 +36,8 @@ pub enum Shared {
 #[derive(Debug, Default)]
 pub struct Index {
     entries: BTreeMap<SessionKey, Entry>,
-    /// In order of age, and as short as can be: nearly everything has one user.
-    users: HashMap<Shared, Box<[Age]>>,
+    /// In order of age. Nearly everything has one user.
+    users: HashMap<Shared, Vec<Age>>,
 }
 
 impl Index {
@@ -50,7 +50,9 @@ impl Index {
         }
         let mut touched = self.forget(key);
         for shared in &entry.shared {
-            self.change(shared, |users| users.push(entry.age.clone()));
+            let users = self.users.entry(shared.clone()).or_insert_with(|| Vec::with_capacity(1));
+            let place = users.partition_point(|user| *user < entry.age);
+            users.insert(place, entry.age.clone());
             touched.extend(self.beside(shared, key));
         }
         self.entries.insert(key.clone(), entry);
@@ -63,7 +65,14 @@ impl Index {
         let mut touched = Vec::new();
         for shared in &entry.shared {
             touched.extend(self.beside(shared, key));
-            self.change(shared, |users| users.retain(|user| *user != entry.age));
+            if let Some(users) = self.users.get_mut(shared) {
+                if let Ok(place) = users.binary_search(&entry.age) {
+                    users.remove(place);
+                }
+                if users.is_empty() {
+                    self.users.remove(shared);
+                }
+            }
         }
         touched
     }
@@ -82,15 +91,6 @@ impl Index {
     /// How many sessions there are, and how many things that they use.
     pub fn sizes(&self) -> (usize, usize) {
         (self.entries.len(), self.users.len())
-    }
-
-    fn change(&mut self, shared: &Shared, change: impl FnOnce(&mut Vec<Age>)) {
-        let mut users = self.users.remove(shared).unwrap_or_default().into_vec();
-        change(&mut users);
-        users.sort();
-        if !users.is_empty() {
-            self.users.insert(shared.clone(), users.into());
-        }
     }
 
     fn beside(&self, shared: &Shared, key: &SessionKey) -> Vec<SessionKey> {
@@ -133,10 +133,7 @@ mod tests {
         let manifest = format!(
             r#"{{"apiVersion":"warest.io/v1alpha1","kind":"WhatsAppSession","metadata":{{"name":"{name}","namespace":"a","creationTimestamp":"{created}"}},"spec":{spec}{status}}}"#
         );
-        (
-            SessionKey::new("a", name),
-            serde_json::from_str(&manifest).unwrap(),
-        )
+        (SessionKey::new("a", name), serde_json::from_str(&manifest).unwrap())
     }
 
     const SHARED: &str = r#"{"storage":{"existingClaim":{"name":"c","subPath":"x/"}}}"#;

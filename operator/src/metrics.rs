@@ -83,6 +83,7 @@ pub struct Metrics {
     reconciles: Family<Outcome, Counter>,
     durations: Option<Histogram>,
     stale_skips: Counter,
+    events_dropped: Counter,
     api_errors: Family<Cause, Counter>,
     writes: Family<Write, Counter>,
     watches_broken: Family<Kind, Counter>,
@@ -114,6 +115,8 @@ impl Metrics {
         }
         let help = "Reconciles put off because the cache had not caught up with the operator's own writes";
         registry.register("stale_skips", help, self.stale_skips.clone());
+        let help = "Events that were not written: too many waited, or they had waited for too long";
+        registry.register("events_dropped", help, self.events_dropped.clone());
         registry.register("api_errors", "Reconciles that failed, by reason", self.api_errors.clone());
         registry.register("writes", "Writes to the API server, by verb and kind", self.writes.clone());
         let help = "Watches that broke and were begun anew, by kind";
@@ -153,6 +156,11 @@ impl Metrics {
     /// A reconcile was put off: the cache is older than what the operator itself has written.
     pub fn stale_skip(&self) {
         self.stale_skips.inc();
+    }
+
+    /// An Event was not written.
+    pub fn event_dropped(&self) {
+        self.events_dropped.inc();
     }
 
     /// Something was written to the API server: `create`, `Pod`.
@@ -280,6 +288,7 @@ mod tests {
         metrics.reconciled(Duration::from_millis(3), Ok(()));
         metrics.reconciled(Duration::from_millis(30), Err("conflict"));
         metrics.stale_skip();
+        metrics.event_dropped();
         metrics.write("create", "Pod");
         metrics.watch_broken("Pod");
         let text = metrics.text();
@@ -289,6 +298,7 @@ mod tests {
             r#"warest_operator_reconcile_duration_seconds_bucket{le="0.005"} 1"#,
             "warest_operator_reconcile_duration_seconds_count 2",
             "warest_operator_stale_skips_total 1",
+            "warest_operator_events_dropped_total 1",
             r#"warest_operator_api_errors_total{reason="conflict"} 1"#,
             r#"warest_operator_writes_total{verb="create",kind="Pod"} 1"#,
             r#"warest_operator_watches_broken_total{kind="Pod"} 1"#,

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::{debug, error, info};
 use tracing_subscriber::EnvFilter;
 
-use crate::build::{self, Settings};
+use crate::build::Settings;
 use crate::cluster_key::{self, ClusterKeyError};
 use crate::config::{Config, LeaseFlags};
 use crate::context::{Context, Memory};
@@ -110,11 +110,7 @@ async fn serve(config: Config) -> Result<(), RunError> {
     let kube = kube_config(Duration::from_secs(config.watch_timeout_seconds.into()) + SLACK).await?;
     let namespace = config.namespace.clone().filter(|name| !name.is_empty());
     let namespace = namespace.unwrap_or_else(|| kube.default_namespace.clone());
-    let settings = Settings {
-        session: config.session.clone(),
-        network: config.network.clone(),
-        namespace: namespace.clone(),
-    };
+    let settings = Settings::new(config.session.clone(), config.network.clone(), namespace.clone());
     let client =
         Client::try_from(kube.clone()).map_err(|error| RunError::Configuration(error.to_string()))?;
     let stop = stop_signal()?;
@@ -123,7 +119,7 @@ async fn serve(config: Config) -> Result<(), RunError> {
     let world = World::watch(&client, scope(&config), (wake.clone(), Arc::clone(&metrics)));
     let mut campaign = campaign(kube, &config.lease, &namespace)?;
     let guard = campaign.as_ref().map_or_else(Guard::always, Campaign::guard);
-    let fleet = Arc::new(Fleet::new(rollout_settings(&config)?, build::pod::revision(&settings.session)));
+    let fleet = Arc::new(Fleet::new(rollout_settings(&config)?, settings.revision.clone()));
     let polls = poll::Sessions::new(wake.clone(), poll::Timing::default());
     let memory = Arc::new(Memory::default());
     let figures = Figures { world: Arc::clone(&world), guard, polls, fleet, metrics, memory };
@@ -143,7 +139,7 @@ async fn serve(config: Config) -> Result<(), RunError> {
         key,
         rules: rules(&config),
         resync: config.resync(),
-        events: Events::new(client, &namespace),
+        events: Events::new(client, &namespace, Arc::clone(&metrics)),
         errands: Errands::new(wake.clone()),
         nodes: Nodes::default(),
         warnings: Warnings::default(),

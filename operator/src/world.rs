@@ -5,19 +5,19 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crds::WhatsAppSession;
+use kube::Client;
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{self, Store};
 use kube::runtime::watcher::Event;
-use kube::Client;
 use tokio::sync::mpsc;
 
-use crate::cache::{Cache, Kept, Place};
+use crate::cache::{Cache, Kept};
 use crate::departures::Departures;
 use crate::gate::{Expected, Gate, Kind};
 use crate::index::Index;
 use crate::kept::{NetworkPolicyKept, SecretKept};
 use crate::metrics::Metrics;
-use crate::observe::{ClaimSeen, PodSeen, SessionKey};
+use crate::observe::{ClaimSeen, NamespacedName, PodSeen, SessionKey};
 
 mod follow;
 
@@ -172,14 +172,10 @@ impl World {
         }
     }
 
-    fn is_deleted(&self, kind: Kind, place: &Place, uid: &str) -> bool {
+    fn is_deleted(&self, kind: Kind, place: &NamespacedName, uid: &str) -> bool {
         match kind {
-            Kind::Pod => {
-                self.pods.get(place).is_none_or(|pod| pod.uid != uid || pod.deleting.is_some())
-            }
-            Kind::Claim => {
-                self.claims.get(place).is_none_or(|claim| claim.uid != uid || claim.deleting)
-            }
+            Kind::Pod => self.pods.get(place).is_none_or(|pod| pod.uid != uid || pod.deleting.is_some()),
+            Kind::Claim => self.claims.get(place).is_none_or(|claim| claim.uid != uid || claim.deleting),
             Kind::Session | Kind::Secret | Kind::NetworkPolicy => true,
         }
     }

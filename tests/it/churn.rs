@@ -74,7 +74,7 @@ async fn left(operator: &Operator) -> Vec<String> {
     kept.map(str::to_owned).collect()
 }
 
-/// From so many rounds on it is worth looking at the memory: what the operator keeps of Events for six minutes has come and gone.
+/// From so many rounds on it is worth looking at the memory: what the operator keeps of Events (500 for six minutes, and what waits) has come and gone.
 const MANY: usize = 60;
 
 /// Whether the memory after the last third of many rounds is hardly more than after the middle one.

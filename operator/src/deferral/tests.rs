@@ -123,22 +123,47 @@ fn what_lasts_is_written_and_what_is_written_is_not_written_again() {
 }
 
 #[test]
-fn what_passes_in_a_crowd_waits_longer_but_not_for_ever() {
+fn a_crowds_passing_states_come_one_after_another() {
     let (deferrals, start) = (Deferrals::default(), Instant::now());
     let status = told(&new(None));
-    let key = |number| SessionKey::new("shop", &format!("s-{number}"));
-    let crowd = |sessions: u32| {
-        for number in 0..sessions {
-            deferrals.when((&key(number), "u"), (None, &status), false, start);
-        }
-        let at = |second| start + Duration::from_secs(second);
-        let first = |second| deferrals.when((&key(0), "u"), (None, &status), false, at(second));
-        (first(3), first(15), first(20))
+    let key = |number: u32| SessionKey::new("shop", &format!("s-{number}"));
+    let ask =
+        |number: u32, at: Duration| deferrals.when((&key(number), "u"), (None, &status), false, start + at);
+    let short = |time: Duration| time.saturating_sub(Duration::from_millis(1));
+    for number in 0..1_000 {
+        let wait = (EACH * number).clamp(WAIT, LONGEST);
+        assert_eq!(ask(number, Duration::ZERO), When::In(wait.min(LOOK)), "{number}");
+    }
+    for (number, turn) in
+        [(0, WAIT), (20, WAIT), (21, EACH * 21), (400, EACH * 400), (600, LONGEST), (999, LONGEST)]
+    {
+        assert_eq!(
+            [ask(number, short(turn)), ask(number, turn)],
+            [When::In(Duration::from_millis(1)), When::Now]
+        );
+    }
+}
+
+#[test]
+fn who_is_left_of_a_crowd_does_not_wait_for_those_who_have_gone() {
+    let (deferrals, start) = (Deferrals::default(), Instant::now());
+    let status = told(&new(None));
+    let key = |number: u32| SessionKey::new("shop", &format!("s-{number}"));
+    let ask = |number: u32, second: u64| {
+        deferrals.when((&key(number), "u"), (None, &status), false, start + Duration::from_secs(second))
     };
-    assert_eq!(crowd(500), (When::In(Duration::from_secs(12)), When::Now, When::Now));
-    let more = (When::In(Duration::from_secs(17)), When::In(Duration::from_secs(5)), When::Now);
-    assert_eq!(crowd(5_000), more);
-    for number in 0..5_000 {
+    for number in 0..600 {
+        ask(number, 0);
+    }
+    assert_eq!(ask(599, 12), When::In(LOOK));
+    for number in 0..579 {
+        deferrals.forget(&key(number));
+    }
+    assert_eq!(ask(599, 12), When::In(LOOK), "twenty-one are still a crowd");
+    deferrals.forget(&key(579));
+    assert_eq!(ask(599, 12), When::Now);
+    assert_eq!(ask(1_000, 12), When::In(WAIT));
+    for number in 0..=1_000 {
         deferrals.forget(&key(number));
     }
     assert!(deferrals.is_empty());

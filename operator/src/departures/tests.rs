@@ -4,8 +4,8 @@ use super::*;
 use crate::fixtures::{PAIRED, ago, now, pod, seen};
 use crate::observe::{Container, Deleting, Exit, Phase};
 
-fn place(name: &str) -> Place {
-    Place::new("shop", name)
+fn place(name: &str) -> NamespacedName {
+    NamespacedName::new("shop", name)
 }
 
 fn volume() -> Volume {
@@ -116,7 +116,7 @@ fn another_pod_with_the_same_volume_counts_and_one_that_is_there_again_does_not(
     let former = PodStatus { name: "former".to_owned(), ..told() };
     let known_by_its_status = may_run(|departures, _| departures.told(&place("toko"), &former, &volume()));
     assert_eq!(known_by_its_status.unwrap().name, "former");
-    let elsewhere = Place::new("bank", "toko");
+    let elsewhere = NamespacedName::new("bank", "toko");
     assert_eq!(may_run(|departures, last| departures.deleted(elsewhere, &last)), None);
     let back = may_run(|departures, last| {
         departures.deleted(place("toko"), &last);

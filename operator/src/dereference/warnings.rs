@@ -166,8 +166,7 @@ mod tests {
 
     #[test]
     fn a_failure_is_not_asked_about_again_at_once() {
-        let (warnings, key) =
-            (Warnings::default(), SessionKey::new("a", "x"));
+        let (warnings, key) = (Warnings::default(), SessionKey::new("a", "x"));
         let failed = || Err(CallError::Stale("x".to_owned()));
         let answered = |answer| warnings.answered(&key, "p-1", answer);
         assert_eq!((answered(failed()), warnings.known(&key, "p-1")), (vec![], (vec![], true)));
@@ -179,8 +178,7 @@ mod tests {
 
     #[test]
     fn what_was_heard_holds_until_it_is_forgotten_or_is_about_another_pod() {
-        let (warnings, key) =
-            (Warnings::default(), SessionKey::new("a", "x"));
+        let (warnings, key) = (Warnings::default(), SessionKey::new("a", "x"));
         assert_eq!(warnings.known(&key, "p-1"), (Vec::new(), false));
         let heard = [Warning { reason: "FailedMount".to_owned(), message: "no".to_owned() }];
         warnings.hear(&key, "p-1", &heard);

@@ -2,13 +2,14 @@
 //!
 //! Comes in: a namespace and a name. Goes out: the same, and their text `namespace/name`. Cloning allocates nothing.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
 use kube::Resource;
 
 /// A namespace and a name in it. Neither has a slash: both are segments of an object's path in the API.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct NamespacedName(Arc<str>);
 
 impl NamespacedName {
@@ -49,6 +50,19 @@ impl NamespacedName {
     }
 }
 
+impl Ord for NamespacedName {
+    /// By namespace, then by name.
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.parts().cmp(&other.parts())
+    }
+}
+
+impl PartialOrd for NamespacedName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
 impl fmt::Display for NamespacedName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -72,6 +86,7 @@ mod tests {
         assert_eq!(toko.beside("toko-session"), NamespacedName::new("shop", "toko-session"));
         assert_ne!(NamespacedName::new("shop", "a"), NamespacedName::new("bank", "a"));
         assert!(toko.is_in("shop") && !toko.is_in("sho") && !toko.is_in("shop2") && !toko.is_in(""));
+        assert!(NamespacedName::new("team", "x") < NamespacedName::new("team-b", "a"), "the namespace first");
         let node = NamespacedName::new("", "n");
         assert_eq!((node.namespace(), node.name()), ("", "n"));
     }

@@ -234,8 +234,7 @@ fn on_delete_waits_for_somebody_and_does_not_hold_up_the_others() {
 #[test]
 fn nobody_goes_where_pods_are_refused() {
     let refused = Session { pod: None, refused: true, ..down(old("x"), 9_000, None) };
-    let elsewhere =
-        Session { key: SessionKey::new("bank", "e"), ..old("e") };
+    let elsewhere = Session { key: SessionKey::new("bank", "e"), ..old("e") };
     let mut going = renewed("a", 20);
     going.key = SessionKey::new("bank", "a");
     let plan = check(&[going, elsewhere, old("b"), refused], &["e"]);

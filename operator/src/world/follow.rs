@@ -22,7 +22,6 @@ use serde::de::DeserializeOwned;
 use tracing::{debug, warn};
 
 use super::{Guarded, World, key};
-use crate::cache::Place;
 use crate::call::words;
 use crate::index::Shared;
 use crate::observe::{NamespacedName, PodSeen, SessionKey};
@@ -35,7 +34,7 @@ const NOT_OURS: &str = "app.kubernetes.io/managed-by!=warest-operator";
 const NO_RELEASES: &str = "type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token";
 
 /// How many objects are listed at once.
-const PAGE: u32 = 100;
+const PAGE: u32 = 50;
 
 impl World {
     pub(super) fn follow_scope(
@@ -122,14 +121,14 @@ impl World {
     fn take_pod(&self, scope: &str, event: &Event<Pod>) -> Vec<SessionKey> {
         match event {
             Event::Delete(pod) => {
-                let (place, last) = (Place::of(pod), PodSeen::of(pod));
+                let (place, last) = (NamespacedName::of(pod), PodSeen::of(pod));
                 self.departures.deleted(place.clone(), &last);
                 if self.session(&place).is_none() {
                     self.departures.forget_ended(&place);
                 }
             }
             Event::Apply(pod) | Event::InitApply(pod) => {
-                let (place, pod) = (Place::of(pod), PodSeen::of(pod));
+                let (place, pod) = (NamespacedName::of(pod), PodSeen::of(pod));
                 let former = self.pods.get(&place).filter(|former| former.uid != pod.uid);
                 if let Some(former) = former {
                     self.departures.unlisted(place.clone(), &former);

@@ -88,7 +88,7 @@ pub(super) async fn link_code(
     let connection = app.hub.turn(|world, turn| world.type_link_code(turn, &number, &typed.code))?;
     let offered = app
         .hub
-        .wait_for(PATIENCE, |world| world.link_code_outcome(connection).transpose())
+        .wait_for(PATIENCE, |world| world.link_code_outcome(&number, connection).transpose())
         .await
         .ok_or_else(ApiError::device_silent)?
         .map_err(ApiError::not_linked)?;

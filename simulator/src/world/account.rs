@@ -9,7 +9,7 @@ use wacore_binary::Jid;
 
 use super::keys::KeyStore;
 use super::queue::Queue;
-use super::{World, stored};
+use super::{ConnectionId, World, stored};
 use crate::address::{DeviceId, Namespace};
 use crate::phone::Phone;
 
@@ -60,6 +60,9 @@ pub struct Device {
     pub knows_lids: bool,
     /// The namespace in which it last addressed an account.
     pub speaks: BTreeMap<String, Namespace>,
+    /// The connection that it was linked on, while the program runs.
+    #[serde(skip)]
+    pub(super) linked_on: Option<ConnectionId>,
 }
 
 /// Why a phone could not be made or found.

@@ -10,7 +10,7 @@ use wacore_binary::builder::NodeBuilder;
 use super::account::{AccountError, valid_number};
 use super::pairing::{Offered, Pairing, ScanError};
 use super::{ConnectionId, Peer, Turn, World};
-use crate::address::server;
+use crate::address::{DeviceId, server};
 use crate::phone::PhoneError;
 use crate::xml;
 
@@ -150,16 +150,30 @@ impl World {
         self.offer(turn, connection, &number, &adv_secret)
     }
 
-    /// What a typed code has led to so far: the device, or why it failed.
-    pub fn link_code_outcome(&self, connection: ConnectionId) -> Result<Option<Offered>, String> {
+    /// What a typed code has led to so far: the device, or why it failed. Linking ends the connection, maybe before
+    /// whoever waits has looked, so the account is asked about a connection that is gone.
+    pub fn link_code_outcome(
+        &self,
+        number: &str,
+        connection: ConnectionId,
+    ) -> Result<Option<Offered>, String> {
         match self.connections.get(&connection) {
             Some(Peer::Pairing(pairing)) => match (&pairing.failure, &pairing.link_code) {
                 (Some(failure), _) => Err(failure.clone()),
                 (None, Some(code)) => Ok(code.offered.clone()),
                 (None, None) => Ok(None),
             },
-            Some(Peer::Device(_)) | None => Err("the device hung up".to_owned()),
+            Some(Peer::Device(_)) | None => match self.linked_on(number, connection) {
+                Some(id) => Ok(Some(Offered { connection, id })),
+                None => Err("the device hung up".to_owned()),
+            },
         }
+    }
+
+    fn linked_on(&self, number: &str, connection: ConnectionId) -> Option<DeviceId> {
+        let devices = &self.accounts.get(number)?.devices;
+        let (&device, _) = devices.iter().find(|(_, device)| device.linked_on == Some(connection))?;
+        Some(DeviceId::new(number, device))
     }
 
     fn pairing_mut(&mut self, connection: ConnectionId) -> Option<&mut Pairing> {

@@ -211,6 +211,7 @@ impl World {
             has_app_state_key: false,
             knows_lids: false,
             speaks: BTreeMap::new(),
+            linked_on: Some(connection),
         };
         let account = self.account_mut(&offer.id.number)?;
         account.phone.confirm_link(offer.id.device, signed)?;

@@ -71,6 +71,20 @@ fn papers_that_are_not_signed_are_taken_back() {
 }
 
 #[test]
+fn who_looks_only_after_the_device_was_linked_is_told_so() {
+    let mut bench = Bench::new();
+    bench.phone(ANN);
+    let (rita, saul) = (bench.stranger(), bench.stranger());
+    let offered = bench.turn(|world, turn| world.scan(turn, ANN, &rita.qr(0))).unwrap();
+    let success = bench.take(rita.connection).remove(0);
+    bench.send(&rita, &rita.sign(&success));
+    assert!(bench.closed.contains(&rita.connection));
+    assert_eq!(bench.world.link_code_outcome(ANN, rita.connection), Ok(Some(offered)));
+    bench.drop_connection(&saul);
+    assert!(bench.world.link_code_outcome(ANN, saul.connection).unwrap_err().contains("hung up"));
+}
+
+#[test]
 fn codes_run_out_and_the_connection_closes() {
     let mut bench = Bench::new();
     let rita = bench.stranger();
