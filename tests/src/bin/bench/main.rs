@@ -26,7 +26,7 @@ async fn main() -> ExitCode {
     let mut exact = true;
     if wanted("scale") {
         for count in sizes(&arguments) {
-            exact &= scale::measure(count).await;
+            exact &= Box::pin(scale::measure(count)).await;
         }
     }
     if exact { ExitCode::SUCCESS } else { ExitCode::FAILURE }

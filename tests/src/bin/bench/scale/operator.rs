@@ -80,7 +80,8 @@ impl Operator {
         Processors::of([("operator", self.id())].into_iter())
     }
 
-    /// Waits until it polls so many sessions, asks nothing of the API server and looks at nothing; gives the time since when.
+    /// Waits until it polls so many sessions, has no status to write later and asks nothing of the API server; gives the time since
+    /// when. It may look at sessions: that it does every ten minutes or so, of thousands all the time.
     ///
     /// # Panics
     /// When it does not come to rest.
@@ -88,9 +89,9 @@ impl Operator {
         let end = Instant::now() + LIMIT;
         let (mut last, mut since) = (None, Instant::now());
         while since.elapsed() < QUIET {
-            let reconciles = self.figure("warest_operator_reconciles_total").await;
             let all_polled = self.figure("warest_operator_polls").await == polls;
-            let now = all_polled.then(|| (reconciles, ground.audit_size()));
+            let all_told = self.figure(r#"warest_operator_remembered{what="deferrals"}"#).await == 0;
+            let now = (all_polled && all_told).then(|| ground.audit_size());
             if now.is_none() || now != last {
                 (last, since) = (now, Instant::now());
             }
@@ -104,7 +105,7 @@ impl Operator {
         since
     }
 
-    /// Sum of a metric over its labels.
+    /// Sum of a metric over its labels, or over those that are not named.
     async fn figure(&self, name: &str) -> usize {
         let url = format!("{}/metrics", self.url);
         let text = http::client().request(Method::GET, url).send().await.expect("an answer");
