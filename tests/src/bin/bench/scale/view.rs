@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// The longest that anything may take.
-const LIMIT: Duration = Duration::from_mins(10);
+const LIMIT: Duration = Duration::from_mins(20);
 
 /// How many objects of a batch there are, and how many of them have come how far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
