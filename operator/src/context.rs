@@ -67,7 +67,7 @@ pub struct Memory {
     pub deferrals: Deferrals,
     uids: Mutex<HashMap<SessionKey, String>>,
     looked_at: Mutex<HashSet<SessionKey>>,
-    failures: Mutex<HashMap<SessionKey, u32>>,
+    failures: Mutex<HashMap<SessionKey, Failures>>,
     calls: Mutex<HashMap<SessionKey, (&'static str, u32)>>,
     codes: Mutex<HashMap<SessionKey, (String, u64)>>,
     deleted: Mutex<HashMap<SessionKey, (String, Instant)>>,
@@ -76,12 +76,11 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// One more failure in a row: how long to wait before the next try.
-    pub fn failed(&self, key: &SessionKey) -> Duration {
+    /// A look has failed once more: how long to wait before the next try.
+    pub fn failed(&self, key: &SessionKey, now: Instant) -> Duration {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = failures.entry(key.clone()).or_default();
-        *count = count.saturating_add(1);
-        backoff(*count)
+        let row = failures.entry(key.clone()).or_insert(Failures { count: 0, over: now });
+        row.one_more(now)
     }
 
     /// This call has failed once more: how often in a row by now.
@@ -187,6 +186,26 @@ impl Memory {
     }
 }
 
+/// Looks at a session that failed, in a row.
+#[derive(Debug)]
+struct Failures {
+    count: u32,
+    /// When the wait after the last one of them is over.
+    over: Instant,
+}
+
+impl Failures {
+    /// Goes out: how long to wait. Only a try that was waited for makes the waits longer: the others are made because something
+    /// has happened to the session, as when the failure itself is told in its status.
+    fn one_more(&mut self, now: Instant) -> Duration {
+        if now >= self.over {
+            self.count = self.count.saturating_add(1);
+            self.over = now + backoff(self.count);
+        }
+        self.over.saturating_duration_since(now)
+    }
+}
+
 fn size<V>(map: &Mutex<HashMap<SessionKey, V>>) -> usize {
     map.lock().unwrap_or_else(PoisonError::into_inner).len()
 }
@@ -202,11 +221,23 @@ mod tests {
 
     #[test]
     fn waits_grow_to_a_minute_and_start_anew_after_success() {
-        let (memory, key) = (Memory::default(), SessionKey::new("a", "x"));
-        let waits: Vec<u128> = (0..9).map(|_| memory.failed(&key).as_millis()).collect();
+        let (memory, key, mut now) = (Memory::default(), SessionKey::new("a", "x"), Instant::now());
+        let mut failed = || {
+            let wait = memory.failed(&key, now);
+            now += wait;
+            wait.as_millis()
+        };
+        let waits: Vec<u128> = (0..9).map(|_| failed()).collect();
         assert_eq!(waits, [500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]);
         memory.succeeded(&key);
-        assert_eq!(memory.failed(&key).as_millis(), 500);
+        assert_eq!(memory.failed(&key, now).as_millis(), 500);
+    }
+
+    #[test]
+    fn a_try_that_was_not_waited_for_makes_no_wait_longer() {
+        let (memory, key, start) = (Memory::default(), SessionKey::new("a", "x"), Instant::now());
+        let failed = |at| memory.failed(&key, start + Duration::from_millis(at)).as_millis();
+        assert_eq!([0, 100, 499, 500, 510, 1_499, 1_500].map(failed), [500, 400, 1, 1_000, 990, 1, 2_000]);
     }
 
     #[test]

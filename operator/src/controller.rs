@@ -23,7 +23,7 @@ use crate::health::Health;
 use crate::observe::{Endpoint, Observed, PodSeen, SessionKey};
 use crate::status::{Facts, Outcome, tell};
 use crate::validate::validate;
-use crate::world::{Guarded, key, reference};
+use crate::world::{Guarded, reference};
 use crate::{build, report};
 
 /// The longest that one look may take.
@@ -111,13 +111,14 @@ fn queue(
     context: &Arc<Context>,
     wake: mpsc::Receiver<SessionKey>,
 ) -> impl Stream<Item = Result<ReconcileRequest<Guarded>, std::convert::Infallible>> + use<> {
-    let all = futures_util::stream::iter(context.world.sessions.state()).map(|session| key(&session));
+    let all =
+        futures_util::stream::iter(context.world.sessions.state()).map(|session| SessionKey::of(&*session));
     let woken = futures_util::stream::unfold(wake, |mut wake| async { Some((wake.recv().await?, wake)) });
     all.chain(woken).map(|key| Ok(ReconcileRequest::from(reference(&key))))
 }
 
 async fn reconcile(session: Arc<Guarded>, context: Arc<Context>) -> Result<Action, ReconcileError> {
-    let key = key(&session);
+    let key = SessionKey::of(&*session);
     if !context.world.shows_own_writes(&key) {
         context.metrics.stale_skip();
         return Ok(Action::requeue(STALE_AGAIN));
@@ -229,7 +230,7 @@ fn again(context: &Context, key: &SessionKey, decision: &Decision, outcome: &Out
         again = again.min(due.max(ASK_AGAIN));
     } else if outcome.again || refused.is_some() {
         let least = if outcome.again { ASK_AGAIN } else { Duration::ZERO };
-        again = again.min(context.memory.failed(key).max(least));
+        again = again.min(context.memory.failed(key, Instant::now()).max(least));
     } else {
         context.memory.succeeded(key);
     }
@@ -246,7 +247,7 @@ fn jitter(time: Duration, key: &SessionKey) -> Duration {
 
 #[expect(clippy::needless_pass_by_value, reason = "the signature that kube asks for")]
 fn on_error(session: Arc<Guarded>, error: &ReconcileError, context: Arc<Context>) -> Action {
-    let key = key(&session);
+    let key = SessionKey::of(&*session);
     match error {
         ReconcileError::Unreadable(why) => {
             warn!(session = %key, "the resource cannot be read and is left alone: {why}");
@@ -257,13 +258,13 @@ fn on_error(session: Arc<Guarded>, error: &ReconcileError, context: Arc<Context>
         | ReconcileError::Dereference(DereferenceError { source: CallError::Stale(_), .. })
         | ReconcileError::Status(CallError::Stale(_)) => {
             debug!(session = %key, "{error}: looked at again");
-            Action::requeue(context.memory.failed(&key))
+            Action::requeue(context.memory.failed(&key, Instant::now()))
         }
         ReconcileError::Dereference(_)
         | ReconcileError::Apply(_)
         | ReconcileError::Status(_)
         | ReconcileError::Late => {
-            let wait = context.memory.failed(&key);
+            let wait = context.memory.failed(&key, Instant::now());
             info!(session = %key, again_in_ms = wait.as_millis(), "{error}");
             Action::requeue(wait)
         }

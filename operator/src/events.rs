@@ -64,25 +64,22 @@ struct Queue {
     metrics: Arc<Metrics>,
 }
 
-/// Writes Events.
-struct Writer<F> {
-    recorder: F,
-    current: Recorder,
-    recorded: usize,
-}
-
 impl Events {
     /// Begins to write what is handed in.
     pub fn new(client: Client, instance: &str, metrics: Arc<Metrics>) -> Self {
         let (events, mut queue) = Self::queue(WAITING, metrics);
         let reporter =
             Reporter { controller: "warest-operator".to_owned(), instance: Some(instance.to_owned()) };
-        let recorder = move || Recorder::new(client.clone(), reporter.clone());
         tokio::spawn(async move {
-            let mut writer = Writer { current: recorder(), recorder, recorded: 0 };
+            let begin = || Recorder::new(client.clone(), reporter.clone());
+            let (mut recorder, mut count) = (begin(), 0);
             while let Some(news) = queue.next().await {
+                if count == RECORDED {
+                    (recorder, count) = (begin(), 0);
+                }
+                count += 1;
                 let (start, warning) = (Instant::now(), news.told.warning);
-                writer.write(news).await;
+                write(&recorder, news).await;
                 tokio::time::sleep(pause(warning, start.elapsed())).await;
             }
         });
@@ -139,15 +136,9 @@ impl Queue {
     }
 }
 
-impl<F: Fn() -> Recorder> Writer<F> {
-    async fn write(&mut self, news: News) {
-        if let Err(error) = call(self.current.publish(&event(news.told), &news.about)).await {
-            debug!("an Event was not written: {error}");
-        }
-        self.recorded += 1;
-        if self.recorded == RECORDED {
-            (self.recorded, self.current) = (0, (self.recorder)());
-        }
+async fn write(recorder: &Recorder, news: News) {
+    if let Err(error) = call(recorder.publish(&event(news.told), &news.about)).await {
+        debug!("an Event was not written: {error}");
     }
 }
 

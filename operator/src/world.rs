@@ -76,7 +76,7 @@ impl Kept for Head {
     }
 
     fn sessions(object: &Guarded) -> Vec<SessionKey> {
-        vec![key(object)]
+        vec![SessionKey::of(object)]
     }
 }
 
@@ -181,12 +181,7 @@ impl World {
     }
 }
 
-/// Where a session is.
-pub fn key(session: &Guarded) -> SessionKey {
-    SessionKey::of(session)
-}
-
-/// The same as a reference.
+/// A session, as kube names it.
 pub fn reference(key: &SessionKey) -> reflector::ObjectRef<Guarded> {
     reflector::ObjectRef::new(key.name()).within(key.namespace())
 }

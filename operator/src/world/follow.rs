@@ -21,7 +21,7 @@ use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 use tracing::{debug, warn};
 
-use super::{Guarded, World, key};
+use super::{Guarded, World};
 use crate::call::words;
 use crate::index::Shared;
 use crate::observe::{NamespacedName, PodSeen, SessionKey};
@@ -157,11 +157,11 @@ impl World {
             Event::Apply(session) | Event::InitApply(session) => {
                 // Its pod runs on if it cannot be read: what it was known to use counts until it can be read again.
                 if let Ok(readable) = &session.0 {
-                    touched = self.index().put(&key(session), readable);
+                    touched = self.index().put(&SessionKey::of(session), readable);
                 }
                 writer.apply_watcher_event(&Event::Apply(session.clone()));
             }
-            Event::Delete(session) => touched = self.lose(&key(session), &mut writer),
+            Event::Delete(session) => touched = self.lose(&SessionKey::of(session), &mut writer),
             Event::Init | Event::InitDone => {}
         }
         // The gate goes by the heads: whoever it lets through finds in the store what it has waited for.

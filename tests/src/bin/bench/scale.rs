@@ -4,7 +4,6 @@
 //! Comes in: how many sessions. Goes out: a table, and whether every count that has to be exact is. Pods are played by kwok and
 //! their sessions by one [`Listener`]; all else is real. It must not assert a time or a size.
 
-use std::fmt;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
@@ -14,6 +13,7 @@ use system_tests::cluster::AuditEntry;
 
 mod asked;
 mod bare;
+mod cost;
 mod ground;
 mod listener;
 mod operator;
@@ -22,7 +22,8 @@ mod table;
 mod view;
 
 use asked::Percentiles;
-use bare::{Bare, Objects};
+use bare::{Applied, Bare, Objects};
+use cost::{Cost, Creation};
 use ground::{Ground, at_once, delete};
 use listener::Listener;
 use operator::Operator;
@@ -49,7 +50,7 @@ pub(crate) async fn measure(count: usize) -> bool {
     let title = format!("{} sessions on kwok (the control plane shares the processors):", thousands(count));
     table::title(&title);
     let objects = sample().await;
-    let before = bare(&objects, count, Applied::Sessions).await;
+    let before = bare::creation(&objects, count, Applied::Sessions).await;
     let mut run = Run::start(count).await;
     run.paced().await;
     let operators = run.burst().await;
@@ -57,26 +58,17 @@ pub(crate) async fn measure(count: usize) -> bool {
     run.restarted().await;
     run.mixed().await;
     let table = run.end().await;
-    let after = bare(&objects, count, Applied::Sessions).await;
+    let after = bare::creation(&objects, count, Applied::Sessions).await;
     table.figure("bare client that creates the sessions, too: all pods ready", format!("{before} / {after}"));
     table.figure("  processor time until then, the second time", &after.processors);
     let Cost { clock, processors } = before.cost().midpoint(after.cost()).over(operators.cost());
     table.goal("  its time (the mean) / operator's time", format!("{clock:.2}"), ("≥ 0.8", clock >= 0.8));
     table.figure("  the same of the processor time", format!("{processors:.2}"));
-    let children = bare(&objects, count, Applied::Nothing).await;
+    let children = bare::creation(&objects, count, Applied::Nothing).await;
     let Cost { clock, processors } = children.cost().over(operators.cost());
     table.figure("bare client without the sessions themselves, once", &children);
     table.figure("  its time, its processor time / operator's", format!("{clock:.2}, {processors:.2}"));
     table.end()
-}
-
-/// What else happens while the bare client creates the objects of the sessions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Applied {
-    /// The sessions are created as well, as they are for the operator: whoever does so takes time of the same control plane.
-    Sessions,
-    /// Nothing.
-    Nothing,
 }
 
 /// The objects that an operator makes of a session.
@@ -85,46 +77,6 @@ async fn sample() -> Objects {
     let objects = Bare::new(&run.ground.client(), run.ground.namespace()).objects(SAMPLE.0).await;
     run.operator.stop().await;
     objects
-}
-
-/// What it took until all pods were ready (with the operator: the processors, until all sessions were).
-struct Creation {
-    time: Duration,
-    processors: Processors,
-}
-
-/// Seconds by the clock, and of the processors.
-#[derive(Debug, Clone, Copy)]
-struct Cost {
-    clock: f64,
-    processors: f64,
-}
-
-impl Creation {
-    fn cost(&self) -> Cost {
-        Cost { clock: self.time.as_secs_f64(), processors: self.processors.sum() }
-    }
-}
-
-impl Cost {
-    fn midpoint(self, other: Self) -> Self {
-        self.each(other, f64::midpoint)
-    }
-
-    /// Its shares of another one.
-    fn over(self, other: Self) -> Self {
-        self.each(other, |one, other| one / other)
-    }
-
-    fn each(self, other: Self, of: impl Fn(f64, f64) -> f64) -> Self {
-        Self { clock: of(self.clock, other.clock), processors: of(self.processors, other.processors) }
-    }
-}
-
-impl fmt::Display for Creation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&seconds(self.time))
-    }
 }
 
 /// An operator and its sessions.
@@ -292,30 +244,6 @@ impl Run {
         self.operator.stop().await;
         self.table
     }
-}
-
-/// The same by a client that does nothing else.
-async fn bare(objects: &Objects, count: usize, applied: Applied) -> Creation {
-    let ground = &Ground::start().await;
-    let (client, namespace, sessions) = (ground.bare_client(), ground.namespace(), &ground.sessions());
-    let bare = &Bare::new(&client, namespace);
-    let like = |number| {
-        let name = name("bare", number);
-        (objects.like((namespace, SAMPLE.0), (namespace, &name)), name)
-    };
-    let each = |(objects, name): (Objects, String)| async move {
-        if applied == Applied::Sessions {
-            ground.create(sessions, &name).await;
-        }
-        bare.create(objects).await;
-    };
-    let all: Vec<_> = (0..count).map(like).collect();
-    let (processors, start) = (ground.processors(), Instant::now());
-    let (ready, ()) = tokio::join!(
-        ground.view().reached("bare", |batch| batch.ready_pods == count),
-        at_once(all.into_iter().map(each)),
-    );
-    Creation { time: ready - start, processors: ground.processors().since(&processors) }
 }
 
 fn name(batch: &str, number: usize) -> String {

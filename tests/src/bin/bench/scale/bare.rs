@@ -3,6 +3,9 @@
 //!
 //! Comes in: the objects that the operator made of one session. Goes out: the same objects under other names.
 
+use std::fmt::Debug;
+use std::time::Instant;
+
 use crds::names;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
@@ -12,7 +15,18 @@ use kube::{Api, Client, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::fmt::Debug;
+
+use super::cost::Creation;
+use super::ground::{Ground, at_once};
+
+/// What else happens while the bare client creates the objects of the sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Applied {
+    /// The sessions are created as well, as they are for the operator: whoever does so takes time of the same control plane.
+    Sessions,
+    /// Nothing.
+    Nothing,
+}
 
 /// The objects of one session, in the order in which the operator makes them.
 #[derive(Debug, Clone)]
@@ -59,6 +73,30 @@ impl Bare {
         create(&self.network_policies, objects.network_policy).await;
         create(&self.pods, objects.pod).await;
     }
+}
+
+/// Creates the objects of so many sessions, all at once, in a cluster of its own.
+pub(super) async fn creation(objects: &Objects, count: usize, applied: Applied) -> Creation {
+    let ground = &Ground::start().await;
+    let (client, namespace, sessions) = (ground.bare_client(), ground.namespace(), &ground.sessions());
+    let bare = &Bare::new(&client, namespace);
+    let like = |number| {
+        let name = super::name("bare", number);
+        (objects.like((namespace, super::SAMPLE.0), (namespace, &name)), name)
+    };
+    let each = |(objects, name): (Objects, String)| async move {
+        if applied == Applied::Sessions {
+            ground.create(sessions, &name).await;
+        }
+        bare.create(objects).await;
+    };
+    let all: Vec<_> = (0..count).map(like).collect();
+    let (processors, start) = (ground.processors(), Instant::now());
+    let (ready, ()) = tokio::join!(
+        ground.view().reached("bare", |batch| batch.ready_pods == count),
+        at_once(all.into_iter().map(each)),
+    );
+    Creation { time: ready - start, processors: ground.processors().since(&processors) }
 }
 
 impl Objects {
