@@ -73,8 +73,9 @@ impl PodClient {
     pub fn new() -> Result<Self, reqwest::Error> {
         // Pods are called without TLS; the client wants a provider all the same. An error says that there is one.
         let _already = rustls::crypto::ring::default_provider().install_default();
-        let http =
-            reqwest::Client::builder().no_proxy().connect_timeout(DIAL).pool_idle_timeout(IDLE).build()?;
+        let http = reqwest::Client::builder().no_proxy().connect_timeout(DIAL).pool_idle_timeout(IDLE);
+        // Whoever answers with a redirect would be sent the message a second time, elsewhere.
+        let http = http.redirect(reqwest::redirect::Policy::none()).build()?;
         Ok(Self { http, evicted: Evicted::default() })
     }
 

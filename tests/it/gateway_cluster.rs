@@ -130,6 +130,33 @@ async fn refusals_of_the_cluster_are_told_and_change_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_webhooks_key_goes_into_the_sessions_own_secret_and_no_other() {
+    let stack = prepared().await;
+    let (cluster, namespace) = (stack.cluster(), stack.namespace());
+    let gateway = Gateway::start(cluster, namespace).await.ready().await;
+    let hook =
+        |id: &str, key: &str| json!({"id": id, "webhookUrl": "https://x.example/y", "webhookSecret": key});
+    gateway.post("/api/sessions", &hook("toko", "one")).await.ok();
+    let first = get(cluster, namespace, "secret/toko-webhook").await;
+    gateway.post("/api/sessions", &hook("toko", "two")).await.ok();
+    let second = get(cluster, namespace, "secret/toko-webhook").await;
+    assert_eq!(first["metadata"]["uid"], second["metadata"]["uid"]);
+    assert_eq!((&first["data"]["secret"], &second["data"]["secret"]), (&json!("b25l"), &json!("dHdv")));
+
+    let foreign = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "kedai-webhook"}, "stringData": {"mine": "x"}});
+    apply(cluster, namespace, &foreign).await;
+    let before = get(cluster, namespace, "secret/kedai-webhook").await;
+    let told = gateway.post("/api/sessions", &hook("kedai", "one")).await.error(409, "refused_by_cluster");
+    assert!(told.contains("kedai-webhook") && told.contains("somebody else"), "{told}");
+    assert_eq!(get(cluster, namespace, "secret/kedai-webhook").await, before);
+    cluster.kubectl(&["-n", namespace, "delete", "secret/kedai-webhook"]).await.ok();
+    gateway.post("/api/sessions", &hook("kedai", "one")).await.ok();
+    let made = get(cluster, namespace, "secret/kedai-webhook").await;
+    let owner = get(cluster, namespace, "whatsappsession/kedai").await;
+    assert_eq!(made["metadata"]["ownerReferences"][0]["uid"], owner["metadata"]["uid"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn keys_are_replaced_while_it_runs() {
     let stack = Stack::without_operator().await;
     let (cluster, namespace) = (stack.cluster(), stack.namespace());
@@ -195,6 +222,14 @@ async fn a_setting_is_the_same_on_every_gateway() {
         .await;
     }
     one.post("/api/admin/ratelimit", &json!({"max": 0})).await.error(400, "invalid_body");
+
+    let patch = r#"{"immutable":true}"#;
+    cluster.kubectl(&["-n", namespace, "patch", name, "--type=merge", "-p", patch]).await.ok();
+    let other = json!({"url": "https://x.example/other", "secret": "another"});
+    let told = one.post("/api/admin/webhook-default", &other).await.error(409, "refused_by_cluster");
+    assert!(told.contains("the key of the webhook was stored") && !told.contains("another"), "{told}");
+    let kept = one.get("/api/admin/config").await.ok();
+    assert_eq!(kept["webhookDefault"]["url"], "https://x.example/default");
 }
 
 #[tokio::test(flavor = "multi_thread")]

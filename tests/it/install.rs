@@ -18,6 +18,14 @@ fn script() -> String {
     [install, session, link, ready].concat()
 }
 
+/// The commands of the README's table "Day to day", in its order.
+fn day_to_day() -> Vec<String> {
+    let readme = std::fs::read_to_string(format!("{ROOT}/README.md")).expect("the README");
+    let (_, table) = readme.split_once("\n### Day to day\n").expect("the section");
+    let commands = table.lines().filter_map(|line| line.strip_prefix("| `kubectl ")?.split_once('`'));
+    commands.map(|(command, _)| format!("kubectl {command}\n")).collect()
+}
+
 /// Runs a script with the cluster's tools as a person would, and gives what it printed.
 async fn type_in(cluster: &Cluster, script: &str) -> String {
     let tools = system_tests::cluster::program("kubectl");
@@ -55,8 +63,13 @@ async fn the_readmes_lines_work_as_written() {
     let printed = type_in(&cluster, &typed).await;
     assert!(printed.contains("whatsappsession.warest.io/toko condition met"), "{printed}");
 
-    let suspend = r#"kubectl -n warest patch was toko --type merge -p '{"spec":{"operatingMode":"Suspended"}}'
-kubectl -n warest wait --for=condition=Suspended was/toko --timeout=60s
+    let mut commands = day_to_day();
+    let delete = commands.pop().expect("commands");
+    let suspend = commands.last().expect("more than one");
+    assert!(suspend.contains("Suspended") && delete.contains(" delete was "), "{commands:?} {delete}");
+    type_in(&cluster, &commands.concat()).await;
+
+    let suspended = r#"kubectl -n warest wait --for=condition=Suspended was/toko --timeout=60s
 helm -n warest upgrade warest charts/warest --set gateway.sessionsMax=7
 kubectl -n warest rollout status deployment/warest-gateway --timeout=60s
 kubectl -n warest patch was toko --type merge -p '{"spec":{"operatingMode":"Running"}}'
@@ -68,7 +81,7 @@ kubectl -n warest wait --for=condition=Ready was/toko --timeout=60s
 [ "$(kubectl -n warest get pod toko -o jsonpath='{.metadata.uid}')" = "$(cat "$HOME/before")" ]
 helm -n warest uninstall warest --wait
 kubectl -n warest get was,pod,pvc -o name"#;
-    let left = type_in(&cluster, suspend).await;
+    let left = type_in(&cluster, suspended).await;
     for kept in ["whatsappsession.warest.io/toko", "pod/toko", "persistentvolumeclaim/toko-session"] {
         assert!(left.contains(kept), "uninstalling keeps the sessions, and they go on: {kept} in {left}");
     }
@@ -76,4 +89,6 @@ kubectl -n warest get was,pod,pvc -o name"#;
         (node.processes().len() == 1).then_some(())
     })
     .await;
+
+    type_in(&cluster, &format!("{delete}kubectl -n warest get pvc toko-session\n")).await;
 }

@@ -21,6 +21,7 @@ pub mod pod;
 pub mod process;
 pub mod readme;
 pub mod rig;
+pub mod roles;
 pub mod service_account;
 pub mod stack;
 pub mod tls_front;

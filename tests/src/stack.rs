@@ -18,9 +18,9 @@ use crate::gateway::ClusterGateway;
 use crate::http::{self, Answer};
 use crate::process::{Process, program};
 use crate::rig::Rig;
+use crate::roles;
 use crate::service_account::ServiceAccount;
 
-mod roles;
 mod sessions;
 
 pub use self::sessions::condition;
@@ -93,7 +93,8 @@ impl Stack {
         let cluster = place.cluster();
         crd::install(cluster).await;
         let namespace = cluster.restricted_namespace("stack").await;
-        let accounts = roles::install(cluster, &namespace).await;
+        let accounts =
+            roles::install(cluster, &namespace, &[&format!("watchNamespaces={{{namespace}}}")]).await;
         let node = node(cluster, &namespace, &format!("node-{namespace}"), config).await;
         let folder = TempDir::new().expect("a folder");
         Self { operator: None, node, rig: Rig::start().await, namespace, accounts, cluster: place, folder }

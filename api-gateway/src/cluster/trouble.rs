@@ -87,6 +87,8 @@ fn status_trouble(status: &Status) -> Trouble {
         403 if status.message.contains("\" cannot ") => Trouble::Forbidden(denied(&status.message)),
         // A patch names the UID it is meant for: this is another object of that name.
         422 if status.message.contains("metadata.uid") => Trouble::Conflict,
+        // The test of a JSON patch has failed; the API server does not say which. Source: k8s.io/apiserver, `patch.go`.
+        422 if status.message.contains("due to an error in our request") => Trouble::Conflict,
         422 => Invalid::read(causes()).map_or_else(|| Trouble::Refused(message()), Trouble::Invalid),
         403 | 400 | 413 => Trouble::Refused(message()),
         404 if status.details.as_ref().is_none_or(|details| details.name.is_empty()) => Trouble::NoSuchKind,
@@ -141,6 +143,8 @@ mod tests {
         assert_eq!((invalid.field.as_str(), invalid.problem.as_str()), ("spec.x", "no"));
         let another = "WhatsAppSession.warest.io \"a\" is invalid: metadata.uid: Invalid value: \"u\": field is immutable";
         assert_eq!(status(422, "Invalid", another, "a"), Trouble::Conflict);
+        let failed_test = "the server rejected our request due to an error in our request";
+        assert_eq!(status(422, "Invalid", failed_test, ""), Trouble::Conflict);
         assert_eq!(status(409, "AlreadyExists", "", "a"), Trouble::AlreadyExists);
         assert_eq!(status(409, "Conflict", "", "a"), Trouble::Conflict);
         assert_eq!(status(410, "Expired", "too old resource version: 1 (2)", ""), Trouble::Forgotten);

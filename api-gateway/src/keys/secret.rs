@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
+use kube::api::ListParams;
 use serde_json::{Value, json};
 
 use super::ring::KeyRing;
@@ -14,7 +15,7 @@ use super::{digest, file};
 use crate::cluster::board::Line;
 use crate::cluster::trouble::Trouble;
 use crate::cluster::watch::{Source, follow};
-use crate::cluster::{Cluster, FIELD_MANAGER, create};
+use crate::cluster::{Cluster, FIELD_MANAGER, create, within};
 use crate::directory::kubernetes::follow::newest;
 
 /// Key in the Secret's data: the list of keys.
@@ -56,9 +57,14 @@ fn read(secret: Secret) -> Result<super::Keys, String> {
     file::parse(&text).map_err(|error| format!("{KEYS}: {error}"))
 }
 
-/// Makes the Secret with a new admin key, unless it is there.
+/// Makes the Secret with a new admin key, unless it is there. It is looked for first: where a quota or a policy refuses every new
+/// Secret, the one that is there is as good as ever.
 async fn make(cluster: &Cluster, name: &str, admin: &str) -> Result<(), Trouble> {
     let api: Api<Secret> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
+    let named = ListParams::default().fields(&format!("metadata.name={name}"));
+    if !within(api.list_metadata(&named)).await?.items.is_empty() {
+        return Ok(());
+    }
     match create::<Secret>(&cluster.client, &api, &new_secret(name, admin)).await {
         Ok(_) => {
             tracing::info!(secret = %name, "a Secret with a new admin key was made");

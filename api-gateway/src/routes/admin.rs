@@ -87,7 +87,7 @@ pub enum NotChanged {
     /// `forbidden`: a user key
     #[response(status = 403)]
     Forbidden(ErrorAnswer),
-    /// `cluster_unavailable`: nothing was changed
+    /// `cluster_unavailable`: nothing was changed, or the part that the error names
     #[response(status = 503)]
     Unavailable(ErrorAnswer),
     /// `storage_failed`: nothing was changed

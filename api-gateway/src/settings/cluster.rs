@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use futures_util::future::join;
@@ -35,9 +35,28 @@ pub struct ClusterSettingsStore {
 /// What the two objects hold.
 #[derive(Default)]
 struct Held {
-    config: Stored,
-    secret: Stored,
+    config: Part,
+    secret: Part,
 }
+
+/// What one of them holds, and its resource version.
+#[derive(Default)]
+struct Part {
+    version: u64,
+    stored: Stored,
+}
+
+impl Part {
+    /// Takes in what was read, unless something newer is known: answers to own changes and news of the watch overtake each other.
+    fn put(&mut self, read: Self) {
+        if read.version >= self.version {
+            *self = read;
+        }
+    }
+}
+
+/// An object as it was read: its version, and its values if they can be used.
+type Read = (u64, Result<Stored, Unusable>);
 
 impl ClusterSettingsStore {
     /// Settings under this name. They are followed by [`ClusterSettingsStore::keep`].
@@ -49,32 +68,37 @@ impl ClusterSettingsStore {
     pub async fn keep(self, config: Line, secret: Line) {
         let configs = Source::named(&self.cluster, self.configs(), &self.name, config.clone());
         let configs = follow(configs, read_config, |news| {
-            self.take("ConfigMap", &config, news, |held, stored| held.config = stored);
+            self.take("ConfigMap", &config, news, |held| &mut held.config);
         });
         let secrets = Source::named(&self.cluster, self.secrets(), &self.name, secret.clone());
         let secrets = follow(secrets, read_secret, |news| {
-            self.take("Secret", &secret, news, |held, stored| held.secret = stored);
+            self.take("Secret", &secret, news, |held| &mut held.secret);
         });
         join(configs, secrets).await;
     }
 
-    fn take(
-        &self,
-        kind: &str,
-        line: &Line,
-        news: News<Result<Stored, Unusable>>,
-        put: impl FnOnce(&mut Held, Stored),
-    ) {
-        // An object that is not there holds nothing.
-        let read = newest(news).unwrap_or_else(|| Ok(Stored::default()));
+    fn take(&self, kind: &str, line: &Line, news: News<Read>, part: fn(&mut Held) -> &mut Part) {
         line.up();
-        match read {
-            Ok(stored) => put(&mut self.held.lock().unwrap_or_else(PoisonError::into_inner), stored),
-            Err(error) => {
+        match newest(news) {
+            // An object that is not there holds nothing.
+            None => part(&mut self.held()).stored = Stored::default(),
+            Some((version, Ok(stored))) => part(&mut self.held()).put(Part { version, stored }),
+            Some((_, Err(error))) => {
                 let place = format!("{}/{}", self.cluster.namespace, self.name);
                 line.down(format!("the {kind} {place} cannot be used, the last good settings hold: {error}"));
             }
         }
+    }
+
+    /// The answer to an own change. The watch brings the same, a little later, and says what cannot be used.
+    fn wrote(&self, (version, read): Read, part: fn(&mut Held) -> &mut Part) {
+        if let Ok(stored) = read {
+            part(&mut self.held()).put(Part { version, stored });
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn configs(&self) -> Api<ConfigMap> {
@@ -85,16 +109,15 @@ impl ClusterSettingsStore {
         Api::namespaced(self.cluster.client.clone(), &self.cluster.namespace)
     }
 
-    /// Changes fields of an object's data, and makes the object if there is none.
-    async fn write<K>(&self, api: &Api<K>, kind: &str, field: &str, data: Value) -> Result<(), Trouble>
+    /// Changes fields of an object's data, and makes the object if there is none. Goes out: the object.
+    async fn write<K>(&self, api: &Api<K>, kind: &str, field: &str, data: Value) -> Result<K, Trouble>
     where
         K: Resource + Clone + DeserializeOwned + Debug,
     {
         let change = json!({field: data});
         let parameters =
             PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        let patch =
-            async || within(api.patch(&self.name, &parameters, &Patch::Merge(&change))).await.map(drop);
+        let patch = async || within(api.patch(&self.name, &parameters, &Patch::Merge(&change))).await;
         match patch().await {
             Err(Trouble::NotFound) => {}
             other => return other,
@@ -104,16 +127,21 @@ impl ClusterSettingsStore {
         let object = json!({"apiVersion": "v1", "kind": kind, "metadata": metadata, field: data});
         match create::<K>(&self.cluster.client, api, &object).await {
             Err(Trouble::AlreadyExists) => patch().await,
-            other => other.map(drop),
+            other => other,
         }
     }
 }
 
-fn read_config(object: ConfigMap) -> Result<Stored, Unusable> {
-    Stored::from_config(&object.data.unwrap_or_default())
+fn version(object: &impl Resource) -> u64 {
+    object.meta().resource_version.as_ref().and_then(|version| version.parse().ok()).unwrap_or_default()
 }
 
-fn read_secret(object: Secret) -> Result<Stored, Unusable> {
+fn read_config(object: ConfigMap) -> Read {
+    (version(&object), Stored::from_config(&object.data.unwrap_or_default()))
+}
+
+fn read_secret(object: Secret) -> Read {
+    let version = version(&object);
     let text = |value: k8s_openapi::ByteString| String::from_utf8(value.0).ok();
     let data: BTreeMap<String, String> = object
         .data
@@ -121,33 +149,63 @@ fn read_secret(object: Secret) -> Result<Stored, Unusable> {
         .into_iter()
         .filter_map(|(key, value)| Some((key, text(value)?)))
         .collect();
-    Stored::from_secret(&data)
+    (version, Stored::from_secret(&data))
 }
 
 #[async_trait]
 impl SettingsStore for ClusterSettingsStore {
     fn current(&self) -> Settings {
-        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.config.clone().with(held.secret.clone()).over(&self.environment)
+        let held = self.held();
+        held.config.stored.clone().with(held.secret.stored.clone()).over(&self.environment)
     }
 
     async fn change(&self, change: Stored) -> Result<(), DirectoryError> {
         // The secret first: a receiver is never told of with the key of the one before.
         let (config, secret) = (change.config(), change.secret());
         if !secret.is_empty() {
-            self.write(&self.secrets(), "Secret", "stringData", json!(secret)).await?;
+            let written = self.write(&self.secrets(), "Secret", "stringData", json!(secret)).await?;
+            self.wrote(read_secret(written), |held| &mut held.secret);
         }
         if !config.is_empty() {
-            self.write(&self.configs(), "ConfigMap", "data", json!(config)).await?;
+            let written = self.write(&self.configs(), "ConfigMap", "data", json!(config)).await;
+            let written =
+                written.map_err(|trouble| if secret.is_empty() { trouble.into() } else { half(&trouble) })?;
+            self.wrote(read_config(written), |held| &mut held.config);
         }
-        // The watch brings the same, a little later.
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = Stored { webhook_default_secret: None, ..change.clone() };
-        held.config = held.config.clone().with(own);
-        held.secret = held
-            .secret
-            .clone()
-            .with(Stored { webhook_default_secret: change.webhook_default_secret, ..Stored::default() });
         Ok(())
+    }
+}
+
+/// Two objects cannot be changed at once.
+fn half(trouble: &Trouble) -> DirectoryError {
+    let told = format!(
+        "the key of the webhook was stored and holds, its URL is the one of before ({trouble}): send both again"
+    );
+    if matches!(trouble, Trouble::Invalid(_) | Trouble::Refused(_)) {
+        DirectoryError::Refused(told)
+    } else {
+        DirectoryError::Unavailable(told)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(version: u64, max: u64) -> Part {
+        Part { version, stored: Stored { rate_limit_max: Some(max), ..Stored::default() } }
+    }
+
+    #[test]
+    fn an_older_object_never_replaces_a_newer_one() {
+        let mut held = Part::default();
+        let seen: Vec<_> = [(5, 1), (7, 2), (6, 3), (7, 2), (9, 4)]
+            .into_iter()
+            .map(|(version, max)| {
+                held.put(part(version, max));
+                held.stored.rate_limit_max.unwrap()
+            })
+            .collect();
+        assert_eq!(seen, [1, 2, 2, 2, 4]);
     }
 }

@@ -1,5 +1,8 @@
 //! Session processes that misbehave: another session answers, none answers, one hangs up, one refuses.
 
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -8,11 +11,11 @@ use api_gateway::pod_client::{PodClient, PodError};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use serde_json::{Value, json};
 use session_api::{SessionState, SessionStatus, StatusQuery, UID_HEADER, routes};
 use tokio::io::AsyncReadExt as _;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use crate::rig::{Rig, eventually};
 
@@ -112,25 +115,63 @@ async fn a_process_that_cannot_be_reached_is_worth_another_try() {
 }
 
 #[tokio::test]
-async fn a_process_that_hangs_up_leaves_the_outcome_open() {
+async fn a_process_that_hangs_up_leaves_the_outcome_open_and_is_asked_once() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let rig = Rig::with_pods_at(&listener.local_addr().unwrap().to_string());
+    let sent = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&sent);
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut head = [0; 1024];
-            let _read = stream.read(&mut head).await;
+            let read = stream.read(&mut head).await.unwrap_or_default();
+            counted.fetch_add(usize::from(head[..read].starts_with(b"POST")), Ordering::Relaxed);
         }
     });
     announced(&rig).await;
     let body = rig.post("/api/messages/text", text()).await.error(504, "outcome_unknown");
     assert_eq!(body["sessionId"], "shop");
+    assert_eq!(sent.load(Ordering::Relaxed), 1, "a message that was sent is not sent again");
     rig.get("/api/sessions/shop/events").await.error(503, "session_unavailable");
+}
+
+fn endpoint(address: SocketAddr, uid: &str) -> PodEndpoint {
+    PodEndpoint { address: address.to_string(), uid: uid.to_owned(), token: "t".to_owned() }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_refused_is_tried_again() {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let pod = endpoint(socket.local_addr().unwrap(), "stranger");
+    let pods = PodClient::new().unwrap();
+    let mut call = pin!(pods.status(&pod, StatusQuery::default()));
+    let early = tokio::time::timeout(Duration::from_millis(20), &mut call).await;
+    assert!(early.is_err(), "nobody listens, and it does not give up: {early:?}");
+    let router = Router::new().fallback(answer).with_state(Says::default());
+    let listener = socket.listen(8).unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    assert_eq!(call.await.unwrap().session_uid, "stranger");
+}
+
+#[tokio::test]
+async fn nobody_is_followed_to_another_address() {
+    let elsewhere = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let to = format!("http://{}/", elsewhere.local_addr().unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = Router::new().fallback(move || async move { Redirect::temporary(&to) });
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let pods = PodClient::new().unwrap();
+    let sent = pods.pair(&endpoint(address, "u-1")).await.unwrap_err();
+    assert!(matches!(sent, PodError::WrongSession), "{sent}");
+    let called = tokio::time::timeout(Duration::ZERO, elsewhere.accept()).await;
+    assert!(called.is_err(), "{called:?}");
 }
 
 #[tokio::test]
 async fn a_connection_that_is_not_answered_holds_the_route_back_for_a_moment() {
     // A listener that accepts nobody and whose queue is full: connections are neither taken nor refused.
-    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let listener = socket.listen(1).unwrap();
     let address = listener.local_addr().unwrap();
@@ -145,8 +186,7 @@ async fn a_connection_that_is_not_answered_holds_the_route_back_for_a_moment() {
     };
     full.await;
     let pods = PodClient::new().unwrap();
-    let pod =
-        |uid: &str| PodEndpoint { address: address.to_string(), uid: uid.to_owned(), token: "t".to_owned() };
+    let pod = |uid: &str| endpoint(address, uid);
     let begun = Instant::now();
     let first = pods.status(&pod("u-1"), StatusQuery::default()).await.unwrap_err();
     assert!(matches!(first, PodError::Unreachable(_)), "{first}");

@@ -1,7 +1,7 @@
-{{/* Names, labels and images. Every template takes them from here. */}}
+{{/* Names, labels and images. Every template takes them from here, and quotes a name that may look like a number or a truth value (123, on). */}}
 
 {{- define "warest.name" -}}
-{{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 40 | trimAll "-." -}}
 {{- end -}}
 
 {{/* Prefix of all names: at most 40 characters, so that no suffix makes a name too long. */}}
@@ -26,7 +26,7 @@
 {{/* Labels that never change: what selectors hold. Takes a list of the root and the component. */}}
 {{- define "warest.selectorLabels" -}}
 {{- $root := first . -}}
-app.kubernetes.io/name: {{ include "warest.name" $root }}
+app.kubernetes.io/name: {{ include "warest.name" $root | quote }}
 app.kubernetes.io/instance: {{ $root.Release.Name | quote }}
 app.kubernetes.io/component: {{ last . }}
 {{- end -}}
@@ -121,7 +121,7 @@ tolerations:
 topologySpreadConstraints:
   {{- range . }}
   - {{- toYaml . | nindent 4 }}
-    {{- if not .labelSelector }}
+    {{- if not (hasKey . "labelSelector") }}
     labelSelector:
       matchLabels:
         {{- include "warest.selectorLabels" (list $root $component) | nindent 8 }}
@@ -226,5 +226,23 @@ readinessProbe:
 {{- end -}}
 {{- if and $values.gateway.httpRoute.enabled (not $values.gateway.httpRoute.parentRefs) -}}
 {{- fail "gateway.httpRoute.enabled needs gateway.httpRoute.parentRefs: the Gateway that the route belongs to." -}}
+{{- end -}}
+{{- if and $values.gateway.enabled $values.gateway.ingress.enabled (not $values.gateway.ingress.hosts) -}}
+{{- fail "gateway.ingress.enabled needs gateway.ingress.hosts: an Ingress without a host leads nowhere, and the API server refuses it." -}}
+{{- end -}}
+{{- $service := $values.gateway.service -}}
+{{- if and $values.gateway.enabled $service.nodePort (eq $service.type "ClusterIP") -}}
+{{- fail (printf "gateway.service.nodePort (%d) needs gateway.service.type NodePort or LoadBalancer: a Service of type ClusterIP has no port at the nodes, and the API server refuses one." (int $service.nodePort)) -}}
+{{- end -}}
+{{- $fullname := include "warest.fullname" . -}}
+{{- if and $values.gateway.enabled (not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $fullname)) -}}
+{{- fail (printf "all names would begin with %q, but the name of a Service must begin with a letter and have only a-z, 0-9 and '-': set fullnameOverride to such a name." $fullname) -}}
+{{- end -}}
+{{- $election := $values.operator.leaderElection -}}
+{{- $retry := int $election.retryPeriodSeconds -}}
+{{- $renew := int $election.renewDeadlineSeconds -}}
+{{- $lease := int $election.leaseDurationSeconds -}}
+{{- if and $values.operator.enabled (or (ge $retry $renew) (ge $renew $lease)) -}}
+{{- fail (printf "operator.leaderElection: retryPeriodSeconds (%d) must be less than renewDeadlineSeconds (%d), and that less than leaseDurationSeconds (%d): a leader tries again before it stops, and stops before another one begins." $retry $renew $lease) -}}
 {{- end -}}
 {{- end -}}

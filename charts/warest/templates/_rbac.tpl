@@ -12,7 +12,7 @@ kind: {{ $kind }}Binding
 metadata:
   name: {{ $role }}
   {{- with $namespace }}
-  namespace: {{ . }}
+  namespace: {{ . | quote }}
   {{- end }}
   labels:
     {{- include "warest.labels" (list $root $component) | nindent 4 }}
@@ -22,8 +22,8 @@ roleRef:
   name: {{ $role }}
 subjects:
   - kind: ServiceAccount
-    name: {{ if eq $component "operator" }}{{ include "warest.operator.serviceAccount" $root }}{{ else }}{{ include "warest.gateway.serviceAccount" $root }}{{ end }}
-    namespace: {{ $root.Release.Namespace }}
+    name: {{ include (ternary "warest.operator.serviceAccount" "warest.gateway.serviceAccount" (eq $component "operator")) $root | quote }}
+    namespace: {{ $root.Release.Namespace | quote }}
 {{- end -}}
 
 {{/* The operator's rights where sessions are. */}}

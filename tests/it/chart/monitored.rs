@@ -91,6 +91,74 @@ fn every_reason_is_one_of_a_condition() {
     assert!(seen > 10);
 }
 
+/// Reasons that no alert names: somebody wants it so, or knows that a phone is waited for; or it passes by itself, and
+/// `WarestSessionsNotReady` tells when many wait for long; or, of a rollout that has stopped, an alert asks another metric.
+const SILENT: [&str; 25] = [
+    "AsExpected",
+    "AwaitingPairing",
+    "BackingOff",
+    "ContainerNotReady",
+    "Deleting",
+    "Paused",
+    "PodFailed",
+    "PodMissing",
+    "PodTerminating",
+    "QrExpired",
+    "Reconnecting",
+    "RolloutPending",
+    "RolloutStopped",
+    "Running",
+    "SessionUnreachable",
+    "Starting",
+    "Stopping",
+    "StoragePending",
+    "Suspended",
+    "Suspending",
+    "Unknown",
+    "Unschedulable",
+    "VolumeAttachFailed",
+    "VolumeResetting",
+    "WrongSessionAnswered",
+];
+
+/// Reasons that an alert waits for, not those that it leaves out.
+fn alerted() -> BTreeSet<String> {
+    let objects = render("ns", ON);
+    let mut found = Vec::new();
+    expressions(object(&objects, "PrometheusRule/warest"), &mut found);
+    let named = found.iter().flat_map(|one| one.split("reason=~\"").skip(1));
+    named.flat_map(|rest| rest.split('"').next().unwrap().split('|')).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_reason_that_somebody_has_to_act_on_is_in_an_alert() {
+    let alerted = alerted();
+    let conditions = std::fs::read_to_string(root().join("crds/src/conditions.rs")).unwrap();
+    let (_, reasons) = conditions.split_once("pub mod reason {").expect("the reasons");
+    let reasons = reasons.lines().filter_map(|line| line.split_once(": &str = \"")?.1.strip_suffix("\";"));
+    let silent: BTreeSet<&str> = reasons.filter(|reason| !alerted.contains(*reason)).collect();
+    assert_eq!(silent, BTreeSet::from(SILENT), "a reason is in an alert (_alerts.tpl), or one of these");
+}
+
+/// What the gateway calls a failure, because nobody but a person ends it, is in an alert.
+#[test]
+fn every_failure_of_the_gateway_is_in_an_alert() {
+    let alerted = alerted();
+    let file = root().join("api-gateway/src/directory/kubernetes/standing.rs");
+    let standing = std::fs::read_to_string(file).unwrap();
+    let (_, list) = standing.split_once("const FOR_PEOPLE").expect("what nobody but a person ends");
+    let (list, _) = list.split_once("];").expect("its end");
+    let failures: Vec<_> =
+        list.split("reason::").skip(1).map(|rest| rest.trim_end_matches([',', ' ', '\n'])).collect();
+    assert!(failures.len() > 10, "{failures:?}");
+    let conditions = std::fs::read_to_string(root().join("crds/src/conditions.rs")).unwrap();
+    for failure in failures {
+        let (_, value) = conditions.split_once(&format!("pub const {failure}: &str = \"")).expect("a reason");
+        let (value, _) = value.split_once('"').expect("its end");
+        assert!(alerted.contains(value), "{value} is in no alert");
+    }
+}
+
 /// An alert tells a person what it means and what to do, and never whom it concerns.
 #[test]
 fn every_alert_is_explained() {

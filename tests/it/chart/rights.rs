@@ -109,6 +109,9 @@ async fn lived(installed: &Installed) {
     installed.rig.phone().await.scan(&installed.qr("rest").await).await;
     status(installed, "rest", "open").await;
     rotated(installed).await;
+    let other =
+        json!({"id": "rest", "webhookUrl": "https://shop.example/hook", "webhookSecret": "a third key"});
+    installed.call(Method::POST, "/api/sessions", &other).await.ok();
     installed.call(Method::POST, "/api/sessions/rest/restart", &Value::Null).await.ok();
     status(installed, "rest", "open").await;
     installed.call(Method::DELETE, "/api/sessions/rest?mode=creds", &Value::Null).await.ok();

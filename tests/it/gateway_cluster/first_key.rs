@@ -2,11 +2,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
+use serde_json::{Value, json};
 use system_tests::cluster::Cluster;
 use system_tests::stack::Stack;
+use system_tests::wait::eventually;
 
-use super::gateway::{Gateway, KEYS_SECRET, cluster_key, get};
+use super::gateway::{ADMIN, Gateway, KEYS, KEYS_SECRET, apply, cluster_key, get, keys};
 
 /// A gateway that makes the Secret with its keys if it is not there, with the rights that the chart gives it.
 async fn making(cluster: &Cluster, namespace: &str) -> Gateway {
@@ -44,4 +45,25 @@ async fn gateways_that_start_together_make_one_admin_key() {
         version(&secret),
         "made once"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_starts_with_the_key_that_is_there_although_no_secret_may_be_made() {
+    let stack = Stack::without_operator().await;
+    let (cluster, namespace) = (stack.cluster(), stack.namespace());
+    keys(cluster, namespace, KEYS).await;
+    cluster_key(cluster, namespace).await;
+    let quota = json!({
+        "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"}, "spec": {"hard": {"count/secrets": "0"}},
+    });
+    apply(cluster, namespace, &quota).await;
+    let secret =
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"generateName": "more-"}}).to_string();
+    eventually("the quota to be enforced", async || {
+        let made = cluster.kubectl_in(&["-n", namespace, "create", "-f", "-"], &secret).await;
+        (!made.status.success()).then_some(())
+    })
+    .await;
+    let gateway = making(cluster, namespace).await;
+    assert!(gateway.ids(ADMIN).await.is_empty());
 }

@@ -64,12 +64,16 @@ impl Inner {
     }
 
     async fn write_secret(&self, writes: &Writes<'_>, new: &NewSession, uid: &str) -> Outcome<()> {
-        match &new.webhook {
-            Some(Webhook { secret: Some(secret), .. }) => {
-                Ok(writes.webhook_secret(&new.id, uid, secret).await?)
-            }
-            Some(Webhook { secret: None, .. }) | None => Ok(()),
+        let Some(Webhook { secret: Some(secret), .. }) = &new.webhook else { return Ok(()) };
+        let (written, place) = (writes.webhook_secret(&new.id, uid, secret).await, writes.namespace());
+        if place != self.home && matches!(written, Err(Trouble::Forbidden(_))) {
+            let problem = format!(
+                "the session is in the namespace {place}, where the gateway may write no Secret: make one there, and name it in \
+                 spec.webhooks[0].secretRef"
+            );
+            return Err(DirectoryError::Invalid { field: "webhookSecret".to_owned(), problem });
         }
+        Ok(written?)
     }
 
     /// The owner of the volume that an earlier session of this name has left. It holds a linked account's credentials.

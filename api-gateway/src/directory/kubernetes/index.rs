@@ -33,7 +33,8 @@ pub struct Index {
 }
 
 impl Index {
-    /// An empty index. A session in `home` is found before one of the same name in another namespace.
+    /// An empty index. Of sessions of one name the one in `home` has the id, else the oldest: nobody takes the id of a session
+    /// that works by making another one in a namespace of his own.
     pub fn new(home: &str) -> Self {
         Self { home: home.to_owned(), ..Self::default() }
     }
@@ -56,7 +57,7 @@ impl Index {
     /// The facts of the session that has this id.
     pub fn session(&self, id: &SessionName) -> Option<&SessionFacts> {
         let named = self.sessions.get(id)?;
-        named.get(&self.home).or_else(|| named.values().next())
+        named.get(&self.home).or_else(|| named.values().min_by_key(|session| session.created))
     }
 
     /// The pods that a session of this UID controls and that have not ended.

@@ -79,9 +79,16 @@ pub fn webhook_secret(id: &SessionName, uid: &str, secret: &str) -> Value {
         "kind": "Secret",
         "metadata": {"name": webhook_secret_name(id), "labels": labels, "ownerReferences": [owner]},
         "type": "Opaque",
-        // Not `stringData`: server-side apply would not see whose it is.
-        "data": {WEBHOOK_KEY: STANDARD.encode(secret)},
+        "stringData": {WEBHOOK_KEY: secret},
     })
+}
+
+/// Changes the key in the Secret that the session of this UID owns. On any other Secret the test fails, and nothing changes.
+pub fn webhook_key(uid: &str, secret: &str) -> Value {
+    json!([
+        {"op": "test", "path": "/metadata/ownerReferences/0/uid", "value": uid},
+        {"op": "add", "path": format!("/data/{WEBHOOK_KEY}"), "value": STANDARD.encode(secret)},
+    ])
 }
 
 fn patch(uid: &str, spec: &Value) -> Value {

@@ -2,6 +2,8 @@
 //!
 //! Comes in: a place and what to write. Goes out: what the API server holds now, or a [`Trouble`]. It must not decide.
 
+use std::time::Duration;
+
 use crds::WhatsAppSession;
 use crds::names;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
@@ -18,6 +20,15 @@ use crate::session_name::SessionName;
 /// Result of a call.
 pub(super) type Called<T> = Result<T, Trouble>;
 
+/// How long the garbage collector is given to take the Secret of a former session of the same name.
+const FORMER_GOES: [Duration; 5] = [
+    Duration::from_millis(100),
+    Duration::from_millis(200),
+    Duration::from_millis(400),
+    Duration::from_millis(800),
+    Duration::from_millis(1_500),
+];
+
 /// Writes into one namespace.
 pub(super) struct Writes<'c> {
     cluster: &'c Cluster,
@@ -27,6 +38,10 @@ pub(super) struct Writes<'c> {
 impl<'c> Writes<'c> {
     pub(super) fn into(cluster: &'c Cluster, namespace: &'c str) -> Self {
         Self { cluster, namespace }
+    }
+
+    pub(super) const fn namespace(&self) -> &str {
+        self.namespace
     }
 
     fn sessions(&self) -> Api<WhatsAppSession> {
@@ -42,9 +57,7 @@ impl<'c> Writes<'c> {
     }
 
     pub(super) async fn patch(&self, id: &SessionName, change: &Value) -> Called<WhatsAppSession> {
-        let parameters =
-            PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        within(self.sessions().patch(id.as_str(), &parameters, &Patch::Merge(change))).await
+        within(self.sessions().patch(id.as_str(), &named(), &Patch::Merge(change))).await
     }
 
     /// In the foreground: the resource stays, marked as being deleted, until its pod has ended.
@@ -57,17 +70,38 @@ impl<'c> Writes<'c> {
         within(self.sessions().delete(id.as_str(), &parameters)).await.map(drop)
     }
 
-    /// Writes the Secret with a webhook's key. Not by force: a Secret that somebody else made stays as it is.
+    /// Writes the Secret with a webhook's key: a new one, or the one that this session owns. Any other stays as it is; that of a
+    /// former session of this name is given time to go.
     pub(super) async fn webhook_secret(&self, id: &SessionName, uid: &str, secret: &str) -> Called<()> {
-        let secrets: Api<Secret> = Api::namespaced(self.cluster.client.clone(), self.namespace);
-        let object = patch::webhook_secret(id, uid, secret);
-        let name = patch::webhook_secret_name(id);
-        let parameters = PatchParams::apply(FIELD_MANAGER);
-        let written = within(secrets.patch(&name, &parameters, &Patch::Apply(&object))).await;
-        match written {
-            Err(Trouble::Conflict) => Err(Trouble::Refused(format!(
-                "the Secret {name}, in which the webhook's key is kept, was written by somebody else: rename it, or delete it"
-            ))),
+        for wait in FORMER_GOES {
+            match self.put_webhook_secret(id, uid, secret).await {
+                Err(Trouble::Conflict) => tokio::time::sleep(wait).await,
+                other => return other,
+            }
+        }
+        self.put_webhook_secret(id, uid, secret).await.map_err(|trouble| {
+            if trouble != Trouble::Conflict {
+                return trouble;
+            }
+            let name = patch::webhook_secret_name(id);
+            Trouble::Refused(format!(
+                "the Secret {name}, in which the webhook's key is to be kept, belongs to somebody else: rename it, or delete it"
+            ))
+        })
+    }
+
+    async fn put_webhook_secret(&self, id: &SessionName, uid: &str, secret: &str) -> Called<()> {
+        let (client, name) = (&self.cluster.client, patch::webhook_secret_name(id));
+        let secrets: Api<Secret> = Api::namespaced(client.clone(), self.namespace);
+        match create::<Secret>(client, &secrets, &patch::webhook_secret(id, uid, secret)).await {
+            Err(Trouble::AlreadyExists) => {}
+            other => return other.map(drop),
+        }
+        let change = serde_json::from_value(patch::webhook_key(uid, secret));
+        let change = Patch::Json::<()>(change.map_err(|error| Trouble::Refused(error.to_string()))?);
+        match within(secrets.patch(&name, &named(), &change)).await {
+            // It has gone in between.
+            Err(Trouble::NotFound) => Err(Trouble::Conflict),
             other => other.map(drop),
         }
     }
@@ -78,4 +112,9 @@ impl<'c> Writes<'c> {
         let claim = within(claims.get_metadata_opt(&names::claim(id.as_str()))).await?;
         Ok(claim.map(|claim| claim.metadata))
     }
+}
+
+/// In the gateway's name.
+fn named() -> PatchParams {
+    PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }
 }

@@ -50,18 +50,18 @@
 - name: ADMIN_API_KEY
   valueFrom:
     secretKeyRef:
-      name: {{ $auth.adminKey.secretName }}
-      key: {{ $auth.adminKey.secretKey }}
+      name: {{ $auth.adminKey.secretName | quote }}
+      key: {{ $auth.adminKey.secretKey | quote }}
 {{- with $auth.userKeys.secretName }}
 - name: USER_API_KEYS
   valueFrom:
     secretKeyRef:
-      name: {{ . }}
-      key: {{ $auth.userKeys.secretKey }}
+      name: {{ . | quote }}
+      key: {{ $auth.userKeys.secretKey | quote }}
 {{- end }}
 {{- else -}}
 - name: WAREST_KEYS_SECRET
-  value: {{ include "warest.keysSecret" . }}
+  value: {{ include "warest.keysSecret" . | quote }}
 {{- if not $auth.existingSecret }}
 - {name: WAREST_KEYS_SECRET_CREATE, value: "true"}
 {{- end }}
@@ -80,8 +80,8 @@
 - name: REDIS_URL
   valueFrom:
     secretKeyRef:
-      name: {{ . }}
-      key: {{ $redis.existingSecret.key }}
+      name: {{ . | quote }}
+      key: {{ $redis.existingSecret.key | quote }}
 {{- end }}
 {{- if $mysql.host }}
 - name: MYSQL_HOST
@@ -96,8 +96,8 @@
 - name: MYSQL_PASSWORD
   valueFrom:
     secretKeyRef:
-      name: {{ . }}
-      key: {{ $mysql.existingSecret.key }}
+      name: {{ . | quote }}
+      key: {{ $mysql.existingSecret.key | quote }}
 {{- end }}
 {{- end }}
 {{- end -}}

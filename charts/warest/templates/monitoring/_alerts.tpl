@@ -16,6 +16,13 @@ annotations:
 
 {{- define "warest.alerts.operator" -}}
 {{- $in := printf "namespace=%q" .Release.Namespace -}}
+{{- /* What nothing but a person ends. Every other reason is named, and why it is not here, in tests/it/chart/monitored.rs. */ -}}
+{{- $account := list "LoggedOut" "Banned" "Replaced" "Outdated" "PasskeyRequired" "SessionFailed" "DuplicateAccount" -}}
+{{- $refused := list "InvalidSpec" "SecretNotFound" "Refused" "Forbidden" "NamespaceTerminating" -}}
+{{- $pod := list "ImagePullFailed" "ContainerNotCreated" "CrashLoop" "PodNameConflict" "MultiplePods" "NodeUnreachable" -}}
+{{- $volume := list "VolumeLost" "ClaimNotFound" "ClaimNameConflict" "DuplicateVolume" -}}
+{{- /* Of sessions that are Ready all the same. */ -}}
+{{- $troubled := concat (list "OutboxUnreadable" "SessionTroubled") $refused -}}
 - name: WarestNoOperatorLeads
   severity: critical
   for: 2m
@@ -43,9 +50,23 @@ annotations:
   for: 5m
   expr: |
     sum by (reason) (warest_operator_sessions{ {{- $in -}} ,condition="Ready",status="False",
-      reason=~"LoggedOut|Banned|Replaced|Outdated|PasskeyRequired|SessionFailed|VolumeLost|MultiplePods|PodNameConflict|DuplicateVolume|DuplicateAccount|NodeUnreachable"}) > 0
+      reason=~"{{ concat $account $refused $pod $volume | join "|" }}"}) > 0
   summary: "Sessions stand still until somebody acts: {{ "{{ $labels.reason }}" }}."
   description: "kubectl get whatsappsessions --all-namespaces | grep {{ "{{ $labels.reason }}" }}, then kubectl describe one of them: it says what to do."
+- name: WarestSessionsInTrouble
+  severity: warning
+  for: 5m
+  expr: |
+    sum by (reason) (warest_operator_sessions{ {{- $in -}} ,condition="Ready",status="True",reason=~"{{ $troubled | join "|" }}"}) > 0
+  summary: "Sessions work, but something in them needs somebody: {{ "{{ $labels.reason }}" }}."
+  description: "kubectl get whatsappsessions --all-namespaces | grep {{ "{{ $labels.reason }}" }}, then kubectl describe one of them: it says what is wrong. With OutboxUnreadable, messages that were accepted wait and are not sent."
+- name: WarestVolumesInTrouble
+  severity: warning
+  for: 5m
+  expr: |
+    sum by (reason) (warest_operator_sessions{ {{- $in -}} ,condition="StorageReady",reason=~"StorageTerminating|ResizeFailed"}) > 0
+  summary: "Volumes of sessions need somebody: {{ "{{ $labels.reason }}" }}."
+  description: "kubectl get whatsappsessions --all-namespaces -o custom-columns='NAMESPACE:.metadata.namespace,NAME:.metadata.name,REASONS:.status.conditions[*].reason' | grep {{ "{{ $labels.reason }}" }}, then kubectl describe one of them. With StorageTerminating, the credentials go when the pod ends: save what you need while it runs."
 - name: WarestRolloutStopped
   severity: warning
   for: 1m

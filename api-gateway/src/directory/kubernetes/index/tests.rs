@@ -230,3 +230,20 @@ fn a_resource_that_cannot_be_read_is_told_and_harms_nobody() {
     index.remove_session(&bad("other"));
     assert!(index.problems().is_empty());
 }
+
+#[test]
+fn of_sessions_of_one_name_the_one_at_home_has_the_id_else_the_oldest() {
+    let mut index = index();
+    let of = |namespace: &str, uid: &str, created: &str| {
+        let mut json = session_json(namespace, "toko", uid, 1);
+        json["metadata"]["creationTimestamp"] = json!(created);
+        Ok(session(json))
+    };
+    let uid = |index: &Index| index.get(&id("toko")).unwrap().uid.clone();
+    index.put_session(of("shops", "u-old", "2026-01-01T00:00:00Z"));
+    index.put_session(of("aaa", "u-new", "2026-02-01T00:00:00Z"));
+    assert_eq!(uid(&index), "u-old", "whatever its namespace is called");
+    assert_eq!(index.problems().len(), 1);
+    index.put_session(of("ns", "u-home", "2026-03-01T00:00:00Z"));
+    assert_eq!(uid(&index), "u-home");
+}
