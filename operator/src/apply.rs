@@ -19,12 +19,13 @@ use crate::push::PushError;
 use crate::status::{Outcome, Problem};
 use crate::validate::Valid;
 
+mod amend;
 mod claim;
 mod objects;
 mod pod;
 mod session;
 
-pub use objects::write_status;
+pub use objects::{let_go, write_status};
 
 /// A call that failed so often in a row does not fail for a moment only.
 const LASTS: u32 = 3;
@@ -133,7 +134,7 @@ async fn carry_out(work: Work<'_>, step: &Step) -> Result<Option<String>, Failur
         Step::AddFinalizer => return Ok(objects::finalizers(work, true).await?),
         Step::RemoveFinalizer => return Ok(objects::finalizers(work, false).await?),
         Step::CreateClaim => claim::create(work).await?,
-        Step::TakeClaim { uid, version } => claim::patch(work, claim::take(work, uid, Some(version))).await?,
+        Step::TakeClaim { uid, version } => claim::take(work, uid, version).await?,
         Step::GrowClaim { uid } => grow(work, uid).await?,
         Step::DeleteClaim { uid } => claim::delete(work, uid).await?,
         Step::CreateSecret => objects::create_secret(work).await?,
@@ -151,7 +152,7 @@ async fn carry_out(work: Work<'_>, step: &Step) -> Result<Option<String>, Failur
 
 /// Asks for a larger volume, unless that was refused a short while ago: then the same words hold.
 async fn grow(work: Work<'_>, uid: &str) -> Result<(), Failure> {
-    let (growth, size) = (&work.context.growth, &work.seen.session.spec.storage.size);
+    let (growth, size) = (&work.context.memory.growth, &work.seen.session.spec.storage.size);
     let wish = (uid.to_owned(), size.clone());
     if let Some((reason, message)) = growth.holds(work.key, &wish, Instant::now()) {
         return Err(Failure::Call(CallError::Refused { reason, message }));

@@ -108,6 +108,9 @@ fn sort(status: Status) -> CallError {
     let causes = status.details.iter().flat_map(|details| &details.causes);
     let ending = causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating");
     match status.code {
+        400..500 if is_denied(&status.message) => {
+            CallError::Refused { reason: reason::REFUSED, message: status.message }
+        }
         404 => CallError::NotFound,
         409 if status.is_already_exists() => CallError::Exists,
         409 => CallError::Stale(status.message),
@@ -118,6 +121,13 @@ fn sort(status: Status) -> CallError {
         422 => CallError::Refused { reason: reason::INVALID_SPEC, message: status.message },
         _ => CallError::Passing(Arc::new(kube::Error::Api(Box::new(status)))),
     }
+}
+
+/// A cluster's own policy says no, with any status that it likes: a `ValidatingAdmissionPolicy`'s usual one is that of an object
+/// that is invalid. What is really so is told as `… is invalid: …`.
+fn is_denied(message: &str) -> bool {
+    let by_policy = message.contains(" is forbidden: ValidatingAdmissionPolicy '");
+    by_policy || (message.starts_with("admission webhook \"") && message.contains(" denied the request"))
 }
 
 /// RBAC says `User "…" cannot create resource …`; quota, `PodSecurity` and policies say something else.
@@ -161,6 +171,17 @@ mod tests {
         let rbac = r#"pods is forbidden: User "system:serviceaccount:w:o" cannot create resource "pods" in API group "" in the namespace "a""#;
         assert_eq!(reason_of(quota), reason::REFUSED);
         assert_eq!(reason_of(rbac), reason::FORBIDDEN);
+        let policy = r#"pods "toko" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: User "x" cannot have it"#;
+        let hook = r#"admission webhook "x.example" denied the request: no"#;
+        for (code, said) in
+            [(422, policy), (403, policy), (401, policy), (413, policy), (422, hook), (400, hook)]
+        {
+            let answer = sorted(code, "Invalid", said);
+            assert!(matches!(answer, CallError::Refused { reason: reason::REFUSED, .. }), "{code} {said}");
+        }
+        let invalid = r#"Pod "toko" is invalid: spec.nodeName: Invalid value: "ValidatingAdmissionPolicy 'p' denied request:""#;
+        let answer = sorted(422, "Invalid", invalid);
+        assert!(matches!(answer, CallError::Refused { reason: reason::INVALID_SPEC, .. }));
         assert!(matches!(sorted(409, "AlreadyExists", ""), CallError::Exists));
         assert!(matches!(sorted(409, "Conflict", ""), CallError::Stale(_)));
         assert!(matches!(sorted(503, "ServiceUnavailable", ""), CallError::Passing(_)));

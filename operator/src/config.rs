@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
 /// Turns every `WhatsAppSession` into exactly one running pod.
 #[derive(Debug, Clone, Parser)]
@@ -38,6 +38,9 @@ pub struct Config {
     /// File that gets `host:port` once they are.
     #[arg(long, env = "WAREST_ADDRESS_FILE")]
     pub address_file: Option<std::path::PathBuf>,
+    /// How log lines look.
+    #[arg(long, env = "WAREST_LOG_FORMAT", value_enum, default_value = "text")]
+    pub log_format: LogFormat,
     /// How many sessions are worked on at once.
     #[arg(long, env = "WAREST_CONCURRENCY", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
     pub concurrency: u16,
@@ -55,6 +58,15 @@ pub struct Config {
     /// Every session is looked at again after this time, seconds (more or less, so that they do not all come at once).
     #[arg(long, env = "WAREST_RESYNC_SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u32).range(10..))]
     pub resync_seconds: u32,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people: a sentence, and `name=value`.
+    Text,
+    /// For programs: one object a line.
+    Json,
 }
 
 /// What a session's pod is made of, where its resource does not say so itself.

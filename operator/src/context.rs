@@ -50,12 +50,6 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// What is told as Events.
     pub events: Events,
-    /// The nodes that had to be looked at.
-    pub nodes: Nodes,
-    /// Larger volumes that were refused.
-    pub growth: Growth,
-    /// What the cluster has warned of.
-    pub warnings: Warnings,
     /// What is remembered between two looks.
     pub memory: Arc<Memory>,
 }
@@ -65,6 +59,12 @@ pub struct Context {
 pub struct Memory {
     /// Statuses that are written a little later.
     pub deferrals: Deferrals,
+    /// The nodes that had to be looked at.
+    pub nodes: Nodes,
+    /// Larger volumes that were refused.
+    pub growth: Growth,
+    /// What the cluster has warned of.
+    pub warnings: Warnings,
     uids: Mutex<HashMap<SessionKey, String>>,
     looked_at: Mutex<HashSet<SessionKey>>,
     failures: Mutex<HashMap<SessionKey, Failures>>,
@@ -111,6 +111,8 @@ impl Memory {
     pub fn forget(&self, key: &SessionKey) -> Option<String> {
         self.succeeded(key);
         self.deferrals.forget(key);
+        self.growth.forget(key);
+        self.warnings.forget(key);
         self.codes.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         self.looked_at.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         self.deleted.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
@@ -155,14 +157,20 @@ impl Memory {
         self.codes.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 
-    /// How much is remembered of each kind. Nothing of it may grow with what is gone.
-    pub fn sizes(&self) -> [(&'static str, usize); 5] {
+    /// How much is remembered of each kind. Nothing of it may grow with what is gone; of nodes that is those of the last hour.
+    pub fn sizes(&self) -> [(&'static str, usize); 10] {
+        let looked_at = self.looked_at.lock().unwrap_or_else(PoisonError::into_inner).len();
         [
+            ("looked_at", looked_at),
+            ("deleted", size(&self.deleted)),
             ("uids", size(&self.uids)),
             ("failures", size(&self.failures)),
             ("calls", size(&self.calls)),
             ("codes", size(&self.codes)),
             ("deferrals", self.deferrals.len()),
+            ("growth", self.growth.count()),
+            ("warnings", self.warnings.len()),
+            ("nodes", self.nodes.count()),
         ]
     }
 

@@ -8,15 +8,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::{Stream, StreamExt as _};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::jiff::SignedDuration;
 use kube::Resource as _;
 use kube::runtime::controller::{self, Action, ReconcileRequest, applier};
 use tokio::sync::mpsc;
 use tracing::{debug, info, warn};
 
-use crate::apply::{ApplyError, Work, apply, write_status};
+use crate::apply::{ApplyError, Work, apply, let_go, write_status};
 use crate::call::CallError;
 use crate::context::Context;
-use crate::decide::{Decision, Step, decide};
+use crate::decide::{Decision, Step, Unreadable, decide, unreadable};
 use crate::deferral::When;
 use crate::dereference::{DereferenceError, dereference};
 use crate::health::Health;
@@ -89,8 +91,6 @@ pub async fn run(
                 Some(Err(controller::Error::ObjectNotFound(gone))) => {
                     let key = SessionKey::new(gone.namespace.as_deref().unwrap_or_default(), &gone.name);
                     context.world.gate.forget(&key);
-                    context.warnings.forget(&key);
-                    context.growth.forget(&key);
                     if let Some(uid) = context.memory.forget(&key) {
                         context.polls.forget(&uid);
                         context.errands.forget(&uid);
@@ -137,7 +137,10 @@ async fn reconcile(session: Arc<Guarded>, context: Arc<Context>) -> Result<Actio
 }
 
 async fn look(key: &SessionKey, session: &Guarded, context: &Context) -> Result<Action, ReconcileError> {
-    let session = session.0.clone().map_err(|invalid| ReconcileError::Unreadable(invalid.error))?;
+    let session = match &session.0 {
+        Ok(session) => session.clone(),
+        Err(invalid) => return unread(key, (&invalid.metadata, &invalid.error), context).await,
+    };
     let (seen, references) = dereference(context, key, Arc::new(session)).await?;
     let valid = validate(&seen.session, &references, &context.key);
     let desired = valid.as_ref().map(|valid| build::build(valid, &context.settings, &context.key));
@@ -168,6 +171,26 @@ async fn look(key: &SessionKey, session: &Guarded, context: &Context) -> Result<
     applied?;
     let again = again(context, key, &decision, &outcome);
     Ok(Action::requeue(later.map_or(again, |later| later.min(again))))
+}
+
+/// A resource that cannot be read is told of and left alone, unless it is deleted and waits for what nobody can do.
+async fn unread(
+    key: &SessionKey,
+    (meta, why): (&ObjectMeta, &str),
+    context: &Context,
+) -> Result<Action, ReconcileError> {
+    let gone_for = if meta.deletion_timestamp.is_some() {
+        context.memory.deleted_for(key, meta.uid.as_deref().unwrap_or_default())
+    } else {
+        SignedDuration::ZERO
+    };
+    match unreadable(meta, gone_for) {
+        Unreadable::Left => return Err(ReconcileError::Unreadable(why.to_owned())),
+        Unreadable::Kept(left) => return Ok(Action::requeue(left)),
+        Unreadable::LetGo => let_go(context, key, meta).await?,
+    }
+    report::not_unlinked(context, meta, why);
+    Ok(Action::await_change())
 }
 
 /// Writes the status if it says anything new. Goes out: when it is to be looked at again for that, if it is written later.
@@ -222,7 +245,7 @@ fn again(context: &Context, key: &SessionKey, decision: &Decision, outcome: &Out
     let resync = jitter(context.resync, key);
     let mut again = decision.again.unwrap_or(resync).min(resync);
     let refused = outcome.problem.as_ref();
-    if let Some(due) = context.growth.due(key, Instant::now())
+    if let Some(due) = context.memory.growth.due(key, Instant::now())
         && refused.is_some_and(|problem| matches!(problem.step, Step::GrowClaim { .. }))
         && !outcome.again
     {

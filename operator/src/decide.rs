@@ -6,7 +6,6 @@
 
 use std::time::Duration;
 
-use crds::names;
 use crds::spec::OnDelete;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
@@ -25,8 +24,10 @@ use children::Children;
 pub use children::Obstacle;
 pub use pod::{Absence, After, Standing, Wait};
 pub use proof::{departure_wait, proven};
-pub(crate) use storage::is_fresh;
-pub use storage::{Loss, Storage};
+use session::has_finalizer;
+pub use session::{Unreadable, unreadable};
+pub use storage::{Loss, Storage, may_be_unseen};
+pub(crate) use storage::{conflict, is_fresh};
 
 /// What the operator was told for all sessions.
 #[derive(Debug, Clone, Copy)]
@@ -150,16 +151,17 @@ pub fn decide(seen: &Observed, desired: Result<&Desired, &Invalid>, rules: &Rule
     let storage = storage::judge(seen);
     let pod = pod::judge(seen, desired.is_ok(), &storage, rules);
     let drift = pod::drift(seen, desired.ok());
-    let again = [pod::again(seen, &pod, rules), storage::again(&storage)].into_iter().flatten().min();
+    let again = [pod::again(seen, &pod, rules), storage::again(seen, &storage)].into_iter().flatten().min();
     let children = desired.map_or(Children::Unknown, |desired| children::judge(seen, desired));
     let obstacle = children.obstacle();
     let mut decision = Decision { steps: Vec::new(), storage, pod, drift, obstacle, again };
     if seen.deleted().is_some() {
         decision.steps = session::farewell(seen);
-        decision.again = has_finalizer(seen).then_some(Duration::from_secs(5));
+        decision.again = has_finalizer(&seen.session.metadata).then_some(Duration::from_secs(5));
     } else if seen.namespace_terminating {
         // The resource and the operator's own rights may go at any moment: nothing may be left to wait for them.
-        decision.steps = has_finalizer(seen).then_some(Step::RemoveFinalizer).into_iter().collect();
+        let kept = has_finalizer(&seen.session.metadata);
+        decision.steps = kept.then_some(Step::RemoveFinalizer).into_iter().collect();
     } else if !seen.paused() {
         decision.steps = work(seen, desired.ok().map(|desired| (desired, children)), &decision, rules);
     }
@@ -181,16 +183,11 @@ fn work(seen: &Observed, shall: Option<(&Desired, Children)>, so_far: &Decision,
 
 fn finalizer(seen: &Observed) -> Option<Step> {
     let wanted = seen.session.spec.on_delete == OnDelete::Unlink;
-    match (wanted, has_finalizer(seen)) {
+    match (wanted, has_finalizer(&seen.session.metadata)) {
         (true, false) => Some(Step::AddFinalizer),
         (false, true) => Some(Step::RemoveFinalizer),
         _ => None,
     }
-}
-
-fn has_finalizer(seen: &Observed) -> bool {
-    let finalizers = seen.session.metadata.finalizers.as_ref();
-    finalizers.is_some_and(|all| all.iter().any(|one| one == names::UNLINK_FINALIZER))
 }
 
 /// The node whose state has to be known before anything is decided: that of a pod that says nothing any more. (Those of pods

@@ -16,7 +16,7 @@ use tracing::warn;
 use crate::build::claim;
 use crate::call::{CallError, call, maybe};
 use crate::context::Context;
-use crate::decide::node_to_look_at;
+use crate::decide::{may_be_unseen, node_to_look_at};
 use crate::departures::whole_second;
 use crate::index::{account, volume};
 use crate::observe::{Answer, ClaimSeen, NodeSeen, Observed, PodSeen, SessionKey, Turn};
@@ -52,10 +52,8 @@ pub async fn dereference(
 ) -> Result<(Observed, References), DereferenceError> {
     let references = references(context, key, &session).await?;
     let mut seen = from_caches(context, key, session);
-    if let Some(existing) = &seen.session.spec.storage.existing_claim {
-        let api: Api<PersistentVolumeClaim> = Api::namespaced(context.world.client.clone(), key.namespace());
-        let claim = maybe(api.get(&existing.name)).await.map_err(looking_at("the existing claim"))?;
-        seen.claim = claim.as_ref().map(ClaimSeen::of);
+    if seen.session.spec.storage.existing_claim.is_some() || may_be_unseen(&seen) {
+        seen.claim = claim_there(context, key, &seen.session).await?;
     }
     if seen.own_pods().next().is_none() {
         departed::look(context, key, &mut seen).await?;
@@ -111,6 +109,18 @@ fn from_caches(context: &Context, key: &SessionKey, session: Arc<WhatsAppSession
     }
     listen(context, key, &mut seen);
     seen
+}
+
+/// The session's claim as it is now: no watch shows one that is not ours, nor one whose labels somebody has taken away.
+async fn claim_there(
+    context: &Context,
+    key: &SessionKey,
+    session: &WhatsAppSession,
+) -> Result<Option<ClaimSeen>, DereferenceError> {
+    let api: Api<PersistentVolumeClaim> = Api::namespaced(context.world.client.clone(), key.namespace());
+    let name = claim::name(key.name(), &session.spec);
+    let claim = maybe(api.get(&name)).await.map_err(looking_at("the claim"))?;
+    Ok(claim.as_ref().map(ClaimSeen::of))
 }
 
 /// Whether a pod of another session writes to this place: one whose resource is gone, or is not looked after any more. A pod
@@ -170,7 +180,7 @@ async fn still_there(context: &Context, key: &SessionKey, uid: &str) -> Result<(
 /// A node, as it is told to everybody who asks at about the same time.
 async fn look_at_node(context: &Context, name: &str) -> Result<NodeSeen, DereferenceError> {
     let look = ask_for_node(context, name);
-    context.nodes.once(name, look).await.map_err(looking_at("the pod's node"))
+    context.memory.nodes.once(name, look).await.map_err(looking_at("the pod's node"))
 }
 
 /// A node that may not be looked at is not known to be lost.
@@ -178,10 +188,10 @@ async fn ask_for_node(context: &Context, name: &str) -> Result<NodeSeen, CallErr
     let api: Api<Node> = Api::all(context.world.client.clone());
     match call(api.get(name)).await {
         Ok(node) => {
-            let seen = NodeSeen::of(&node, |said| context.nodes.answers(name, said));
-            Ok(context.nodes.saw(name, seen))
+            let seen = NodeSeen::of(&node, |said| context.memory.nodes.answers(name, said));
+            Ok(context.memory.nodes.saw(name, seen))
         }
-        Err(CallError::NotFound) => Ok(context.nodes.saw(name, NodeSeen::Gone)),
+        Err(CallError::NotFound) => Ok(context.memory.nodes.saw(name, NodeSeen::Gone)),
         Err(CallError::Refused { reason: reason::FORBIDDEN, .. }) => {
             if context.memory.nodes_are_forbidden() {
                 warn!(

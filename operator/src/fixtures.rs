@@ -115,6 +115,7 @@ pub(crate) fn claim() -> ClaimSeen {
         others: Vec::new(),
         session: Some("toko".to_owned()),
         session_uid: Some("u-1".to_owned()),
+        labelled: true,
         deleting: false,
         phase: ClaimPhase::Bound,
         requested: Some("1Gi".to_owned()),

@@ -56,6 +56,11 @@ impl Growth {
         self.refusals().remove(key);
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.refusals().len()
+    }
+
     fn refusals(&self) -> MutexGuard<'_, HashMap<SessionKey, Refusal>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -18,7 +18,7 @@ fn main() -> ExitCode {
             };
         }
     };
-    run::log();
+    run::log(config.log_format);
     match run::run(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -117,6 +117,11 @@ impl Nodes {
         node
     }
 
+    /// How many are remembered.
+    pub fn count(&self) -> usize {
+        self.known().len()
+    }
+
     fn known(&self) -> MutexGuard<'_, HashMap<String, (Known, Instant)>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -62,6 +62,14 @@ pub fn unreadable(context: &Context, meta: &ObjectMeta, why: &str) {
     context.events.tell(Told { warning: true, reason: reason::INVALID_SPEC.to_owned(), words }, about(meta));
 }
 
+/// Tells that a deleted resource which cannot be read goes without what it was kept for.
+pub fn not_unlinked(context: &Context, meta: &ObjectMeta, why: &str) {
+    let words = format!(
+        "The resource is deleted and cannot be read: its device was not unlinked. Remove it on the phone, under linked devices. {why}"
+    );
+    context.events.tell(Told { warning: true, reason: "NotUnlinked".to_owned(), words }, about(meta));
+}
+
 fn about(meta: &ObjectMeta) -> ObjectReference {
     ObjectReference {
         api_version: Some("warest.io/v1alpha1".to_owned()),

@@ -12,17 +12,14 @@ use tracing_subscriber::EnvFilter;
 
 use crate::build::Settings;
 use crate::cluster_key::{self, ClusterKeyError};
-use crate::config::{Config, LeaseFlags};
+use crate::config::{Config, LeaseFlags, LogFormat};
 use crate::context::{Context, Memory};
 use crate::controller;
 use crate::decide::Rules;
-use crate::dereference::Warnings;
 use crate::errands::Errands;
 use crate::events::Events;
-use crate::growth::Growth;
 use crate::leader::{self, Campaign, CampaignError, Guard};
 use crate::metrics::Metrics;
-use crate::nodes::Nodes;
 use crate::observe::SessionKey;
 use crate::poll;
 use crate::rollout::{self, Fleet};
@@ -77,18 +74,21 @@ pub enum RunError {
 }
 
 /// Logs to stderr; `RUST_LOG` says what.
-pub fn log() {
+pub fn log(format: LogFormat) {
     let mut filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,kube=warn"));
     // Its spans say again what our own lines say, on every one of them.
     if let Ok(quiet) = "kube_runtime=warn".parse() {
         filter = filter.add_directive(quiet);
     }
-    tracing_subscriber::fmt()
+    let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(false)
-        .log_internal_errors(false)
-        .init();
+        .log_internal_errors(false);
+    match format {
+        LogFormat::Text => lines.init(),
+        LogFormat::Json => lines.json().init(),
+    }
 }
 
 /// Runs until a signal comes.
@@ -122,12 +122,13 @@ async fn serve(config: Config) -> Result<(), RunError> {
     let fleet = Arc::new(Fleet::new(rollout_settings(&config)?, settings.revision.clone()));
     let polls = poll::Sessions::new(wake.clone(), poll::Timing::default());
     let memory = Arc::new(Memory::default());
-    let figures = Figures { world: Arc::clone(&world), guard, polls, fleet, metrics, memory };
+    let errands = Errands::new(wake.clone());
+    let figures = Figures { world: Arc::clone(&world), guard, polls, fleet, metrics, memory, errands };
     let health = endpoints::serve(endpoints::listen(&config).await?, figures.clone(), stop.clone());
     let Some(woken) = lead(&figures.world, campaign.as_mut(), woken, stop.clone()).await else {
         return farewell(campaign).await;
     };
-    let Figures { world, guard, polls, fleet, metrics, memory } = figures;
+    let Figures { world, guard, polls, fleet, metrics, memory, errands } = figures;
     let key = match cluster_key::obtain(&client, &namespace).await {
         Ok(key) => key,
         Err(error) => {
@@ -140,10 +141,7 @@ async fn serve(config: Config) -> Result<(), RunError> {
         rules: rules(&config),
         resync: config.resync(),
         events: Events::new(client, &namespace, Arc::clone(&metrics)),
-        errands: Errands::new(wake.clone()),
-        nodes: Nodes::default(),
-        warnings: Warnings::default(),
-        growth: Growth::default(),
+        errands,
         memory,
         fleet: Arc::clone(&fleet),
         world,

@@ -16,6 +16,9 @@ use crate::clocks::lease;
 use crate::evidence::{Writes, figure};
 use crate::late::LEASE;
 
+/// How often the operator has looked at sessions.
+pub const LOOKS: &str = "warest_operator_reconciles_total";
+
 /// Watches are short, so that a silent one is noticed soon; nobody else leads, so that no lease need be waited for.
 const SOON: [(&str, &str); 2] = [("WAREST_WATCH_TIMEOUT_SECONDS", "5"), ("WAREST_LEADER_ELECT", "false")];
 
@@ -152,10 +155,10 @@ async fn what_etcd_has_forgotten_is_listed_anew_and_nothing_is_done_twice() {
 }
 
 /// Waits until the operator of this moment has looked at sessions so often, whatever came of it.
-async fn looks(stack: &mut Stack, count: usize) {
+pub async fn looks(stack: &mut Stack, count: usize) {
     let operator = &*stack.operator();
     eventually("the operator to look at its sessions", || async {
-        (figure(operator, "warest_operator_reconciles_total").await >= count).then_some(())
+        (figure(operator, LOOKS).await >= count).then_some(())
     })
     .await;
 }

@@ -66,11 +66,15 @@ const ROUNDS: usize = 3;
 const KEPT: [&str; 3] =
     ["warest_operator_cached_objects", "warest_operator_remembered", "warest_operator_polls"];
 
-/// What the operator still keeps.
+/// What is kept by node, and not by session.
+const NODES: &str = "warest_operator_remembered{what=\"nodes\"}";
+
+/// What the operator still keeps of sessions.
 async fn left(operator: &Operator) -> Vec<String> {
     let text = operator.get("/metrics").await.ok();
     let lines = text.as_str().unwrap_or_default().lines();
     let kept = lines.filter(|line| KEPT.iter().any(|kept| line.starts_with(kept)) && !line.ends_with(" 0"));
+    let kept = kept.filter(|line| !line.starts_with(NODES));
     kept.map(str::to_owned).collect()
 }
 
@@ -133,6 +137,8 @@ async fn nothing_is_left_of_sessions_that_come_and_go() {
         create(&sessions, round).await;
         population.working(WIDTH).await;
         assert!(figure(stack.operator(), KEPT[0]).await >= WIDTH, "it keeps what there is");
+        let kept = left(stack.operator()).await;
+        assert!(kept.iter().any(|line| line.contains("looked_at")), "{kept:?}");
         delete(&stack, &sessions, &population).await;
         let operator = stack.operator().process().id().expect("it runs");
         memory.push(Memory::of(operator).expect("it runs").anonymous);

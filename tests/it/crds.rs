@@ -111,6 +111,27 @@ async fn what_cannot_be_is_refused_with_a_sentence() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn keys_and_values_that_no_pod_could_have_are_refused() {
+    let sessions = Sessions::start().await;
+    let long = "x".repeat(318);
+    let key = "a key has a prefix of at most 253";
+    let refused = [
+        (json!({"podMetadata": {"labels": {"a": "x".repeat(64)}}}), "may not be more than 63"),
+        (json!({"scheduling": {"nodeSelector": {"a": "x".repeat(64)}}}), "may not be more than 63"),
+        (json!({"podMetadata": {"labels": {&long: "a"}}}), key),
+        (json!({"podMetadata": {"annotations": {&long: "a"}}}), key),
+        (json!({"scheduling": {"nodeSelector": {&long: "a"}}}), key),
+    ];
+    for (spec, sentence) in refused {
+        let error = sessions.apply("refused", &spec).await.error();
+        assert!(error.contains(sentence), "{error}");
+    }
+    let longest = format!("{}/{}", "x".repeat(253), "x".repeat(63));
+    let taken = json!({"podMetadata": {"annotations": {longest: "a".repeat(1_000)}}});
+    sessions.apply("taken", &taken).await.ok();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_volume_is_made_once_and_only_grows() {
     let sessions = Sessions::start().await;
     sessions.apply("own", &json!({"storage": {"size": "1Gi", "storageClassName": "fast"}})).await.ok();

@@ -207,3 +207,28 @@ async fn an_unlinked_device_is_gone_from_its_phone_and_one_that_hangs_is_not_wai
     let claim = stack.claim("toko").await.expect("Retain");
     assert_eq!(claim.metadata.deletion_timestamp, None);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_volume_that_is_to_stay_after_all_stays_while_its_session_is_kept() {
+    let mut stack = Stack::without_operator().await;
+    let alone = [("WAREST_LEADER_ELECT", "false")];
+    stack.start_operator(&alone).await;
+    let phone = stack.paired("toko", json!({"onDelete": "Unlink", "retentionPolicy": "Delete"})).await;
+    let claim = stack.claim("toko").await.unwrap().metadata;
+    assert_eq!(claim.owner_references.map(|all| all.len()), Some(1));
+    // Nobody is there to let go of the claim when the policy changes.
+    stack.kill_operator().await;
+    stack.patch("toko", json!({"retentionPolicy": "Retain"})).await;
+    stack.delete("toko").await;
+    stack.start_operator(&alone).await;
+    gone(&stack, "toko").await;
+    stack.pod_gone("toko").await;
+    assert_eq!(devices(&stack, &phone).await, 0);
+    // Collected by the same collector, after the claim would have been.
+    eventually("its Secret to be gone", || async {
+        stack.api::<Secret>().get_opt(&names::secret("toko")).await.unwrap().is_none().then_some(())
+    })
+    .await;
+    let kept = stack.claim("toko").await.expect("Retain").metadata;
+    assert_eq!((kept.uid, kept.deletion_timestamp, kept.owner_references), (claim.uid, None, None));
+}

@@ -2,11 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use crds::WhatsAppSession;
 use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
+use kube::api::{Patch, PatchParams, PostParams};
 use reqwest::Method;
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 use system_tests::cluster::{self, Cluster, Link, Relay};
 use system_tests::process::{Process, program};
 use system_tests::wait::eventually;
@@ -71,6 +74,25 @@ impl Rivals {
         })
         .await;
         rival
+    }
+
+    /// Makes a session, and waits for its pod, which finds no node.
+    async fn session(&self) -> Api<WhatsAppSession> {
+        let sessions: Api<WhatsAppSession> = Api::namespaced(self.cluster.client(), &self.namespace);
+        let spec = json!({"scheduling": {"nodeSelector": {"test": self.namespace}}});
+        let session = WhatsAppSession::new("toko", serde_json::from_value(spec).unwrap());
+        sessions.create(&PostParams::default(), &session).await.unwrap();
+        self.pod(true).await;
+        sessions
+    }
+
+    /// Waits until its pod is there, or gone.
+    async fn pod(&self, there: bool) {
+        let pods: Api<Pod> = Api::namespaced(self.cluster.client(), &self.namespace);
+        eventually("the pod to be made or deleted", || async {
+            (pods.get_opt("toko").await.ok()?.is_some() == there).then_some(())
+        })
+        .await;
     }
 
     async fn lease(&self) -> Option<Lease> {
@@ -167,10 +189,16 @@ async fn a_leader_that_wakes_up_too_late_ends_and_writes_nothing() {
     let rivals = Rivals::new().await;
     let mut first = rivals.start("first", None).await;
     let before = rivals.new_holder(None).await;
+    let sessions = rivals.session().await;
+    assert_ne!(rivals.writes_since(&first, ""), [""; 0], "it has written before");
     let _second = rivals.start("second", None).await;
     first.process.signal(Signal::STOP);
     let after = rivals.new_holder(Some(&before)).await;
     let moment = acquired(&rivals.lease().await.unwrap());
+    // There is something to be done, and the one that leads does it. The other one hears of it when it wakes up.
+    let suspend = Patch::Merge(json!({"spec": {"operatingMode": "Suspended"}}));
+    sessions.patch("toko", &PatchParams::default(), &suspend).await.unwrap();
+    rivals.pod(false).await;
     first.process.signal(Signal::CONT);
     assert_eq!(first.process.ended().await.code(), Some(1));
     assert_eq!(rivals.holder().await, Some(after));

@@ -9,6 +9,7 @@
     reason = "tests fail by panicking, and their names are their documentation"
 )]
 
+mod admission;
 mod api_server;
 mod architecture;
 mod at_most_one;
@@ -27,6 +28,7 @@ mod disconnects;
 mod evidence;
 mod failures;
 mod fleet;
+mod foreign;
 mod gateway_cluster;
 mod gone;
 mod guards;
@@ -43,6 +45,7 @@ mod qr_codes;
 mod rolling;
 mod rollout;
 mod rotation;
+mod scope;
 mod session;
 mod socketio;
 mod storage;

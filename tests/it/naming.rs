@@ -102,3 +102,39 @@ async fn labels_that_somebody_takes_away_come_back_and_no_second_pod_with_them()
     assert_eq!(witness.pods(), 1);
     stack.sends("toko", "as before").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_without_its_labels_stays_its_sessions_and_gets_them_back() {
+    let stack = Stack::start().await;
+    let witness = Witness::of(&stack).await;
+    stack.paired("toko", json!({})).await;
+    let (pod, claim) = (stack.pod_uid("toko").await, stack.claim("toko").await.unwrap().metadata.uid);
+    let labels = stack.claim("toko").await.unwrap().metadata.labels;
+    let claims = stack.api::<PersistentVolumeClaim>();
+    let strip = |labels: Value| {
+        let patch = Patch::Merge(json!({"metadata": {"labels": labels}}));
+        let claims = &claims;
+        async move { claims.patch("toko-session", &PatchParams::default(), &patch).await.unwrap() }
+    };
+    let healed = || async { (stack.claim("toko").await?.metadata.labels == labels).then_some(()) };
+    let all = ["app.kubernetes.io/name", "app.kubernetes.io/managed-by", names::SESSION, names::SESSION_UID];
+    for label in all {
+        strip(json!({label: null})).await;
+        eventually(&format!("{label} to be there again"), healed).await;
+        stack.ready("toko").await;
+    }
+    strip(json!(null)).await;
+    eventually("all of them to be there again", healed).await;
+    assert_eq!((stack.pod_uid("toko").await, witness.pods()), (pod, 1));
+
+    // Nor does a restart, while it is hidden, take it for lost.
+    stack.patch("toko", json!({"operatingMode": "Suspended"})).await;
+    stack.reaches("toko", READY, "False", reason::SUSPENDED).await;
+    strip(json!(null)).await;
+    stack.patch("toko", json!({"operatingMode": "Running"})).await;
+    stack.ready("toko").await;
+    eventually("its labels to be there again", healed).await;
+    assert_eq!(stack.claim("toko").await.unwrap().metadata.uid, claim);
+    stack.sends("toko", "with the same credentials").await;
+    assert_eq!(overlaps(&stack.node().opens()), []);
+}

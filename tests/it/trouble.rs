@@ -16,6 +16,8 @@ use system_tests::crd;
 use system_tests::stack::{Stack, condition};
 use system_tests::wait::eventually;
 
+use crate::evidence::Writes;
+
 async fn suspend(stack: &Stack) {
     stack.patch("toko", json!({"operatingMode": "Suspended"})).await;
     stack.reaches("toko", READY, "False", reason::SUSPENDED).await;
@@ -65,8 +67,7 @@ async fn a_claim_that_finds_no_volume_is_told() {
 async fn a_lost_volume_is_never_replaced_in_silence() {
     let stack = Stack::start().await;
     stack.paired("toko", json!({})).await;
-    let claims = stack.api::<PersistentVolumeClaim>();
-    claims.delete("toko-session", &DeleteParams::default()).await.unwrap();
+    stack.api::<PersistentVolumeClaim>().delete("toko-session", &DeleteParams::default()).await.unwrap();
     stack.reaches("toko", STORAGE_READY, "False", reason::STORAGE_TERMINATING).await;
     assert!(
         stack.pod("toko").await.unwrap().metadata.deletion_timestamp.is_none(),
@@ -142,8 +143,7 @@ async fn two_sessions_of_one_account_are_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_goes_on_while_the_api_server_is_away() {
-    let stack = Stack::on_own_cluster(Cluster::start(ClusterConfig::default()).await).await;
-    let mut stack = stack;
+    let mut stack = Stack::on_own_cluster(Cluster::start(ClusterConfig::default()).await).await;
     stack.start_operator(&[]).await;
     stack.paired("toko", json!({})).await;
     let pod = stack.pod("toko").await.unwrap();
@@ -222,14 +222,16 @@ async fn who_strips_a_pod_of_its_owner_gets_no_second_one() {
 async fn who_writes_into_the_status_is_overruled_without_a_fight() {
     let stack = Stack::start().await;
     stack.paired("toko", json!({})).await;
-    let api = stack.api::<WhatsAppSession>();
+    let writes = Writes::from_now(&stack);
     let lie = Patch::Merge(json!({"status": {"state": "Banned", "conditions": []}}));
+    let api = stack.api::<WhatsAppSession>();
     api.patch_status("toko", &PatchParams::default(), &lie).await.unwrap();
     stack.ready("toko").await;
     eventually("the truth", || async {
         (stack.session("toko").await.status?.state? == "Open").then_some(())
     })
     .await;
+    assert!((1..=2).contains(&writes.all().len()), "{:#?}", writes.all());
 }
 
 #[tokio::test(flavor = "multi_thread")]

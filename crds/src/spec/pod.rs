@@ -8,8 +8,11 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+// Of an optional enum `kubectl explain` would show these words in place of those of its field: they are left out of the schema.
+
 /// When an image is pulled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(description = "")]
 pub enum ImagePullPolicy {
     /// At every start.
     Always,
@@ -49,7 +52,14 @@ pub struct Amounts {
 pub struct Scheduling {
     /// Labels that a node must have.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 32))]
+    #[schemars(extend(
+        "maxProperties" = 32,
+        "additionalProperties" = {"type": "string", "maxLength": 63},
+        "x-kubernetes-validations" = [{
+            "rule": "self.all(key, size(key) <= 317)",
+            "message": "a key has a prefix of at most 253 characters, a slash, and a name of at most 63"
+        }]
+    ))]
     pub node_selector: BTreeMap<String, String>,
     /// Taints of nodes that are tolerated.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -90,6 +100,7 @@ pub struct Toleration {
 
 /// How a taint is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(description = "")]
 pub enum TolerationOperator {
     /// Key and value.
     Equal,
@@ -99,6 +110,7 @@ pub enum TolerationOperator {
 
 /// What a taint does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(description = "")]
 pub enum TaintEffect {
     /// No new pod.
     NoSchedule,
@@ -119,10 +131,24 @@ pub enum TaintEffect {
 pub struct PodMetadata {
     /// Labels.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 32))]
+    #[schemars(extend(
+        "maxProperties" = 32,
+        "additionalProperties" = {"type": "string", "maxLength": 63},
+        "x-kubernetes-validations" = [{
+            "rule": "self.all(key, size(key) <= 317)",
+            "message": "a key has a prefix of at most 253 characters, a slash, and a name of at most 63"
+        }]
+    ))]
     pub labels: BTreeMap<String, String>,
     /// Annotations. Another value of warest.io/restartedAt restarts the pod.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 32))]
+    #[schemars(extend(
+        "maxProperties" = 32,
+        "additionalProperties" = {"type": "string", "maxLength": 262_144},
+        "x-kubernetes-validations" = [{
+            "rule": "self.all(key, size(key) <= 317)",
+            "message": "a key has a prefix of at most 253 characters, a slash, and a name of at most 63"
+        }]
+    ))]
     pub annotations: BTreeMap<String, String>,
 }

@@ -15,6 +15,7 @@ use super::objects::now;
 use super::{Work, gone, merged, only, posted, wrote};
 use crate::build;
 use crate::call::{CallError, call};
+use crate::decide::conflict;
 use crate::gate::{Expected, Kind};
 use crate::observe::ClaimSeen;
 
@@ -28,15 +29,15 @@ pub(super) async fn create(work: Work<'_>) -> Result<(), CallError> {
     let made = match call(api.create(&posted(), claim)).await {
         Err(CallError::Exists) => {
             let there = call(api.get(&names::claim(work.key.name()))).await?;
-            let seen = ClaimSeen::of(&there);
-            let ours = seen.session.as_deref() == Some(work.key.name());
-            ours.then_some(there).ok_or_else(|| CallError::Refused {
-                reason: reason::CLAIM_NAME_CONFLICT,
-                message: format!(
-                    "A claim {} exists that is not this session's. It is left alone: delete it, or give this session another name.",
-                    seen.name
-                ),
-            })?
+            let claim = ClaimSeen::of(&there);
+            if let Some(whose) = conflict(work.seen, &claim) {
+                return Err(refused(&claim.name, &whose));
+            }
+            if !claim.labelled {
+                // The watch does not show it without its labels: it would be made again at every look.
+                return patch(work, taking(work, &claim)).await;
+            }
+            there
         }
         answer => answer?,
     };
@@ -44,12 +45,30 @@ pub(super) async fn create(work: Work<'_>) -> Result<(), CallError> {
     Ok(())
 }
 
-pub(super) fn take(work: Work<'_>, uid: &str, version: Option<&String>) -> Value {
+fn refused(name: &str, whose: &str) -> CallError {
+    CallError::Refused {
+        reason: reason::CLAIM_NAME_CONFLICT,
+        message: format!(
+            "A claim {name} exists that belongs to {whose}. It is left alone: delete it, or give this session another name."
+        ),
+    }
+}
+
+/// Gives the claim that was seen its labels and the owner that its policy says, and no other one.
+pub(super) async fn take(work: Work<'_>, uid: &str, version: &str) -> Result<(), CallError> {
+    let seen = work.seen.claim.as_ref().filter(|claim| claim.uid == uid && claim.version == version);
+    match seen {
+        Some(claim) => patch(work, taking(work, claim)).await,
+        None => Ok(()),
+    }
+}
+
+fn taking(work: Work<'_>, claim: &ClaimSeen) -> Value {
     let owned = work.seen.session.spec.retention_policy == RetentionPolicy::Delete;
     let own = owned.then(|| build::owner(work.key, work.seen.uid()));
-    let others = work.seen.claim.as_ref().map_or(&[][..], |claim| &claim.others);
-    let owners = owners(own, others, work.seen.uid());
+    let owners = owners(own, &claim.others, work.seen.uid());
     let labels = build::labels(work.key.name(), work.seen.uid());
+    let (uid, version) = (&claim.uid, &claim.version);
     json!({"metadata": {"uid": uid, "resourceVersion": version, "labels": labels, "ownerReferences": owners}})
 }
 

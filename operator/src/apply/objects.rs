@@ -13,20 +13,30 @@ use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{Work, merged, posted, wrote};
+use super::amend::{amendment, status_amendment};
+use super::{ApplyError, Work, merged, posted, wrote};
 use crate::call::{CallError, call};
+use crate::context::Context;
 use crate::gate::Kind;
+use crate::observe::SessionKey;
 
 /// What is made and changed in one way: an object in the session's namespace.
 trait Child:
     Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + Serialize + DeserializeOwned
 {
+    /// What it is made for: nobody else adds to that.
+    const CONTENT: &'static str;
 }
 
-impl Child for Secret {}
-impl Child for NetworkPolicy {}
+impl Child for Secret {
+    const CONTENT: &'static str = "data";
+}
+
+impl Child for NetworkPolicy {
+    const CONTENT: &'static str = "spec";
+}
 
 fn sessions(work: Work<'_>) -> Api<WhatsAppSession> {
     Api::namespaced(work.context.world.client.clone(), work.key.namespace())
@@ -35,14 +45,7 @@ fn sessions(work: Work<'_>) -> Api<WhatsAppSession> {
 /// Adds or removes the finalizer that keeps a session until its device is unlinked; others' stay. Goes out: the resource's new
 /// version, if it is still there.
 pub(super) async fn finalizers(work: Work<'_>, wanted: bool) -> Result<Option<String>, CallError> {
-    let meta = &work.seen.session.metadata;
-    let mut all = meta.finalizers.clone().unwrap_or_default();
-    all.retain(|one| one != names::UNLINK_FINALIZER);
-    if wanted {
-        all.push(names::UNLINK_FINALIZER.to_owned());
-    }
-    let change =
-        json!({"metadata": {"uid": meta.uid, "resourceVersion": meta.resource_version, "finalizers": all}});
+    let change = finalizing(&work.seen.session.metadata, wanted);
     match call(sessions(work).patch_metadata(work.key.name(), &merged(), &Patch::Merge(change))).await {
         Ok(changed) => {
             wrote(work, Kind::Session, changed.metadata.resource_version.as_deref());
@@ -51,6 +54,34 @@ pub(super) async fn finalizers(work: Work<'_>, wanted: bool) -> Result<Option<St
         Err(CallError::NotFound) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Lets a resource go that cannot be read.
+///
+/// # Errors
+/// It was not written.
+pub async fn let_go(context: &Context, key: &SessionKey, meta: &ObjectMeta) -> Result<(), ApplyError> {
+    if !context.guard.holds() {
+        return Err(ApplyError::NotLeading);
+    }
+    let api: Api<WhatsAppSession> = Api::namespaced(context.world.client.clone(), key.namespace());
+    let change = Patch::Merge(finalizing(meta, false));
+    match call(api.patch_metadata(key.name(), &merged(), &change)).await {
+        Ok(_) | Err(CallError::NotFound) => {
+            context.metrics.write("patch", "WhatsAppSession");
+            Ok(())
+        }
+        Err(source) => Err(ApplyError::Call { step: "remove the finalizer", source }),
+    }
+}
+
+fn finalizing(meta: &ObjectMeta, wanted: bool) -> Value {
+    let mut all = meta.finalizers.clone().unwrap_or_default();
+    all.retain(|one| one != names::UNLINK_FINALIZER);
+    if wanted {
+        all.push(names::UNLINK_FINALIZER.to_owned());
+    }
+    json!({"metadata": {"uid": meta.uid, "resourceVersion": meta.resource_version, "finalizers": all}})
 }
 
 /// Writes the status on the resource as it was seen, or as `version` has it since. When somebody has changed the resource in
@@ -88,15 +119,21 @@ async fn patch_status(
         "metadata": {"name": work.key.name(), "uid": work.seen.uid(), "resourceVersion": version},
         "status": status,
     });
-    match call(sessions(work).patch_status(work.key.name(), &applied(), &Patch::Apply(body))).await {
-        Ok(changed) => {
-            work.context.metrics.write("patch", "WhatsAppSession/status");
-            wrote(work, Kind::Session, changed.metadata.resource_version.as_deref());
-            Ok(())
-        }
-        Err(CallError::NotFound) => Ok(()),
-        Err(error) => Err(error),
+    let (api, name) = (sessions(work), work.key.name());
+    let changed = match call(api.patch_status(name, &applied(), &Patch::Apply(body))).await {
+        Ok(changed) => changed,
+        Err(CallError::NotFound) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    work.context.metrics.write("patch", "WhatsAppSession/status");
+    wrote(work, Kind::Session, changed.metadata.resource_version.as_deref());
+    // What somebody else claims as his own stays when it is not told any more.
+    if let Some(amended) = status_amendment(&changed, status) {
+        let changed = call(api.patch_status(name, &merged(), &Patch::Merge(amended))).await?;
+        work.context.metrics.write("patch", "WhatsAppSession/status");
+        wrote(work, Kind::Session, changed.metadata.resource_version.as_deref());
     }
+    Ok(())
 }
 
 /// Whether the resource still asks for what was seen: the watch of the sessions may lag behind that of their pods.
@@ -180,11 +217,15 @@ async fn create<K: Child>(work: Work<'_>, kind: Kind, object: &K) -> Result<(), 
     Ok(())
 }
 
-/// Makes an object what it should be.
+/// Makes an object what it should be. What others have added to its content stays when it is applied, and is taken away after
+/// that: it would have to be applied again at every look.
 async fn apply<K: Child>(work: Work<'_>, kind: Kind, object: &K) -> Result<(), CallError> {
     let api: Api<K> = Api::namespaced(work.context.world.client.clone(), work.key.namespace());
     let name = object.meta().name.clone().unwrap_or_default();
-    let changed = call(api.patch(&name, &applied(), &Patch::Apply(object))).await?;
+    let mut changed = call(api.patch(&name, &applied(), &Patch::Apply(object))).await?;
+    if let Some(amended) = amendment(&changed, object, K::CONTENT) {
+        changed = call(api.patch(&name, &merged(), &Patch::Merge(amended))).await?;
+    }
     wrote(work, kind, changed.meta().resource_version.as_deref());
     Ok(())
 }

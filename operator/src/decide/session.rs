@@ -1,10 +1,14 @@
 //! What the session itself is asked for: its configuration, a pairing code, and to unlink its device before it goes.
 
-use crds::spec::PairingMethod;
+use std::time::Duration;
+
+use crds::names;
+use crds::spec::{PairingMethod, RetentionPolicy};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::SignedDuration;
 use session_api::SessionState;
 
-use super::{Step, has_finalizer};
+use super::Step;
 use crate::build::Desired;
 use crate::observe::{Answer, Observed};
 
@@ -33,12 +37,28 @@ pub(super) fn steps(seen: &Observed, desired: &Desired) -> Vec<Step> {
     steps
 }
 
-/// What a deleted session is kept for, and for how long.
+/// What a deleted session is kept for, and for how long. Its volume is let go first if that is to stay.
 pub(super) fn farewell(seen: &Observed) -> Vec<Step> {
-    if !has_finalizer(seen) {
-        return Vec::new();
-    }
     let in_time = seen.deleted().is_some() && seen.deleted_for < FAREWELL;
+    let mut steps: Vec<Step> = release(seen).filter(|_| in_time).into_iter().collect();
+    if has_finalizer(&seen.session.metadata) {
+        steps.extend(unlink(seen, in_time));
+    }
+    steps
+}
+
+/// Lets a volume stay that was to go with its session until a moment ago: the garbage collector asks for its owner alone. It can
+/// be too late. Nothing keeps a deleted session that has no device to unlink, nor a claim whose owner is deleted in the
+/// foreground: then the collector may have deleted the claim before anybody could see that the resource says something else.
+fn release(seen: &Observed) -> Option<Step> {
+    let spec = &seen.session.spec;
+    let stays = spec.retention_policy == RetentionPolicy::Retain && spec.storage.existing_claim.is_none();
+    let claim = seen.claim.as_ref().filter(|claim| stays && !claim.deleting)?;
+    let ours = claim.owner.as_ref().is_some_and(|owner| owner.uid == seen.uid());
+    ours.then(|| Step::TakeClaim { uid: claim.uid.clone(), version: claim.version.clone() })
+}
+
+fn unlink(seen: &Observed, in_time: bool) -> Vec<Step> {
     let pod = seen.own_pod().filter(|pod| pod.deleting.is_none() && !pod.has_ended());
     let linked = seen.status().is_some_and(|status| status.account.is_some());
     match &seen.heard {
@@ -49,4 +69,31 @@ pub(super) fn farewell(seen: &Observed) -> Vec<Step> {
         Some(Answer::Silent(_) | Answer::Stranger(_)) | None if linked => Vec::new(),
         Some(_) | None => vec![Step::RemoveFinalizer],
     }
+}
+
+/// What becomes of a resource that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unreadable {
+    /// It is left alone.
+    Left,
+    /// It is deleted and waits for its device to be unlinked: somebody may mend it, or another operator read it, until then.
+    Kept(Duration),
+    /// It goes, and its device stays linked: nobody can tell whom to ask.
+    LetGo,
+}
+
+/// Judges a resource that cannot be read by its metadata, and by how long it has been seen deleted.
+pub fn unreadable(meta: &ObjectMeta, deleted_for: SignedDuration) -> Unreadable {
+    if meta.deletion_timestamp.is_none() || !has_finalizer(meta) {
+        return Unreadable::Left;
+    }
+    match Duration::try_from(FAREWELL.saturating_sub(deleted_for)) {
+        Ok(left) if !left.is_zero() => Unreadable::Kept(left),
+        Ok(_) | Err(_) => Unreadable::LetGo,
+    }
+}
+
+/// Whether the resource is kept until its device is unlinked.
+pub(super) fn has_finalizer(meta: &ObjectMeta) -> bool {
+    meta.finalizers.iter().flatten().any(|one| one == names::UNLINK_FINALIZER)
 }

@@ -51,9 +51,16 @@ impl Storage {
     }
 }
 
-/// When it has to be looked again: nobody tells of a claim that is not ours, nor of another session's pod.
-pub(super) fn again(storage: &Storage) -> Option<Duration> {
-    matches!(storage, Storage::NotFound | Storage::Duplicate(_)).then_some(Duration::from_secs(15))
+/// When it has to be looked again: nobody tells of a claim that is not ours or has lost its labels, nor of another session's
+/// pod.
+pub(super) fn again(seen: &Observed, storage: &Storage) -> Option<Duration> {
+    let untold = seen.claim.as_ref().is_some_and(|claim| !claim.labelled);
+    let silent = match storage {
+        Storage::NotFound | Storage::Duplicate(_) => true,
+        Storage::Terminating | Storage::NameConflict(_) | Storage::Lost(_) => untold,
+        Storage::Ready | Storage::Pending | Storage::Missing | Storage::Resetting => false,
+    };
+    silent.then_some(Duration::from_secs(15))
 }
 
 /// Judges the volume.
@@ -67,8 +74,7 @@ pub(super) fn judge(seen: &Observed) -> Storage {
     if let Some(other) = &seen.same_volume {
         return Storage::Duplicate(other.clone());
     }
-    let known = seen.status().and_then(|status| status.storage.as_ref()?.claim_uid.as_deref());
-    let bound_to = known.filter(|_| seen.was_paired());
+    let bound_to = known(seen).filter(|_| seen.was_paired());
     let own = seen.session.spec.storage.existing_claim.is_none();
     let Some(claim) = &seen.claim else {
         return match (own, bound_to) {
@@ -105,10 +111,28 @@ pub(crate) fn is_fresh(seen: &Observed, claim: &ClaimSeen) -> bool {
         && !claim.deleting
 }
 
-/// Whose claim it is, if it is not this session's nor free to be taken up.
-fn conflict(seen: &Observed, claim: &ClaimSeen) -> Option<String> {
-    if let Some(owner) = claim.owner.as_ref().filter(|owner| owner.uid != seen.uid()) {
-        return Some(format!("{} {} (UID {})", owner.kind, owner.name, owner.uid));
+/// The claim that the session has had.
+fn known(seen: &Observed) -> Option<&str> {
+    seen.status().and_then(|status| status.storage.as_ref()?.claim_uid.as_deref())
+}
+
+/// Whether the claim may be there though no watch shows it, as somebody has taken its labels away: one of its own was there, and
+/// it is looked for by its name before it counts as gone.
+pub fn may_be_unseen(seen: &Observed) -> bool {
+    let own = seen.session.spec.storage.existing_claim.is_none();
+    own && seen.claim.is_none() && known(seen).is_some() && seen.deleted().is_none()
+}
+
+/// Whose claim it is, if it is not this session's nor free to be taken up. Labels can be taken away: a claim that this session
+/// owns, or that its status names, is its own whatever they say.
+pub(crate) fn conflict(seen: &Observed, claim: &ClaimSeen) -> Option<String> {
+    match &claim.owner {
+        Some(owner) if owner.uid != seen.uid() => {
+            return Some(format!("{} {} (UID {})", owner.kind, owner.name, owner.uid));
+        }
+        Some(_) => return None,
+        None if known(seen) == Some(&claim.uid) => return None,
+        None => {}
     }
     match claim.session.as_deref() {
         Some(session) if session == seen.name() => None,
@@ -132,6 +156,8 @@ pub(super) fn steps(seen: &Observed, storage: &Storage, pod: &Standing) -> Optio
     match (storage, &seen.claim) {
         (Storage::Resetting, _) if !seen.pods.is_empty() || pod.may_run_unseen() => None,
         (Storage::Missing | Storage::Resetting, None) => Some(Step::CreateClaim),
+        // Nobody would tell that it is gone.
+        (Storage::Resetting, Some(claim)) if !claim.labelled && !claim.deleting => Some(taken(claim)),
         (Storage::Resetting, Some(claim)) => {
             let old = !claim.deleting && !is_fresh(seen, claim);
             old.then(|| Step::DeleteClaim { uid: claim.uid.clone() })
@@ -144,10 +170,16 @@ pub(super) fn steps(seen: &Observed, storage: &Storage, pod: &Standing) -> Optio
 fn take(seen: &Observed, claim: &ClaimSeen) -> Option<Step> {
     let spec = &seen.session.spec;
     let owned = claim.owner.is_some();
-    let settled = claim.session_uid.as_deref() == Some(seen.uid())
+    let settled = claim.labelled
+        && claim.session.as_deref() == Some(seen.name())
+        && claim.session_uid.as_deref() == Some(seen.uid())
         && owned == (spec.retention_policy == RetentionPolicy::Delete);
     let ours = spec.storage.existing_claim.is_none();
-    (ours && !settled).then(|| Step::TakeClaim { uid: claim.uid.clone(), version: claim.version.clone() })
+    (ours && !settled).then(|| taken(claim))
+}
+
+fn taken(claim: &ClaimSeen) -> Step {
+    Step::TakeClaim { uid: claim.uid.clone(), version: claim.version.clone() }
 }
 
 /// Asks for a larger volume, last of all: that it is refused keeps nothing from running.

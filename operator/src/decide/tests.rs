@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crds::names;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use session_api::SessionState;
 
@@ -13,6 +14,7 @@ use crate::observe::{
 };
 
 mod every_state;
+mod farewell;
 mod proof;
 mod storage;
 
@@ -27,6 +29,11 @@ fn steps(seen: &Observed) -> Vec<Step> {
 
 fn annotated(seen: &mut Observed, change: impl FnOnce(&mut crds::WhatsAppSession)) {
     change(Arc::make_mut(&mut seen.session));
+}
+
+/// The claim without the labels that it is watched by.
+fn stripped() -> ClaimSeen {
+    ClaimSeen { session: None, session_uid: None, labelled: false, ..claim() }
 }
 
 fn delete(seen: &mut Observed, seconds_ago: i64) {

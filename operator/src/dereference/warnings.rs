@@ -100,12 +100,14 @@ impl Warnings {
 /// The warnings about what does not come up.
 pub(super) async fn about(context: &Context, key: &SessionKey, seen: &Observed) -> Vec<Warning> {
     let Some(overdue) = overdue(seen) else {
-        context.warnings.forget(key);
+        context.memory.warnings.forget(key);
         return Vec::new();
     };
-    let (known, holds) = context.warnings.known(key, &overdue.uid);
-    let Some(_turn) = context.warnings.turn.try_acquire().ok().filter(|_| !holds) else { return known };
-    context.warnings.answered(key, &overdue.uid, ask(context, key.namespace(), &overdue).await)
+    let (known, holds) = context.memory.warnings.known(key, &overdue.uid);
+    let Some(_turn) = context.memory.warnings.turn.try_acquire().ok().filter(|_| !holds) else {
+        return known;
+    };
+    context.memory.warnings.answered(key, &overdue.uid, ask(context, key.namespace(), &overdue).await)
 }
 
 /// What does not come up for so long that the cluster is asked about it: a pod on its node, or a claim.

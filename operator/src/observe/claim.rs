@@ -26,6 +26,8 @@ pub struct ClaimSeen {
     pub session: Option<String>,
     /// UID of the session that its labels say.
     pub session_uid: Option<String>,
+    /// It has all the labels that a claim of that session has: without them no watch shows it.
+    pub labelled: bool,
     /// It is being deleted.
     pub deleting: bool,
     /// Its phase.
@@ -63,6 +65,7 @@ impl ClaimSeen {
         let status = claim.status.clone().unwrap_or_default();
         let ours = content::label(meta, "app.kubernetes.io/managed-by") == Some(names::MANAGED_BY);
         let label = |key: &str| ours.then(|| content::label(meta, key)).flatten().map(ToOwned::to_owned);
+        let (session, session_uid) = (label(names::SESSION), label(names::SESSION_UID));
         let storage = |amounts: &std::collections::BTreeMap<String, _>| {
             amounts
                 .get("storage")
@@ -77,8 +80,13 @@ impl ClaimSeen {
                 let all = meta.owner_references.iter().flatten();
                 all.filter(|owner| owner.controller != Some(true)).cloned().collect()
             },
-            session: label(names::SESSION),
-            session_uid: label(names::SESSION_UID),
+            labelled: content::labelled(
+                meta,
+                session.as_deref().unwrap_or_default(),
+                session_uid.as_deref().unwrap_or_default(),
+            ),
+            session,
+            session_uid,
             deleting: meta.deletion_timestamp.is_some(),
             phase: match status.phase.as_deref() {
                 Some("Bound") => ClaimPhase::Bound,

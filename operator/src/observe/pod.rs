@@ -163,6 +163,8 @@ impl PodSeen {
 
     /// Whether its kubelet has said that nothing of it runs, or will again. A container that has ended is not enough: it may be
     /// started again. Kubelets since Kubernetes 1.27 say so of pods that are deleted, too.
+    /// Of a pod whose node is gone Kubernetes' own collector of pods says so in the kubelet's place: that is believed as the
+    /// node's being gone is.
     pub const fn has_ended(&self) -> bool {
         matches!(self.phase, Phase::Succeeded | Phase::Failed)
     }

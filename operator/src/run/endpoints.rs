@@ -10,6 +10,7 @@ use tracing::info;
 use super::{RunError, stopped};
 use crate::config::Config;
 use crate::context::Memory;
+use crate::errands::Errands;
 use crate::health::{self, Health};
 use crate::leader::Guard;
 use crate::metrics::{self, Metrics};
@@ -48,8 +49,20 @@ pub(super) struct Figures {
     pub(super) fleet: Arc<Fleet>,
     /// What is remembered between two looks.
     pub(super) memory: Arc<Memory>,
+    /// What sessions were asked for that takes long.
+    pub(super) errands: Errands,
     /// What is counted.
     pub(super) metrics: Arc<Metrics>,
+}
+
+impl Figures {
+    /// How much is remembered beside the caches, by what it is.
+    fn remembered(&self) -> Vec<(&'static str, usize)> {
+        let mut all = self.world.remembered().to_vec();
+        all.extend(self.memory.sizes());
+        all.push(("errands", self.errands.count()));
+        all
+    }
 }
 
 /// A session that could be read.
@@ -77,7 +90,7 @@ pub(super) fn serve(listener: TcpListener, figures: Figures, stop: watch::Receiv
             polls: figures.polls.count(),
             plan: &figures.fleet.plan(),
             cached: &figures.world.cached(),
-            remembered: &[&figures.world.remembered()[..], &figures.memory.sizes()].concat(),
+            remembered: &figures.remembered(),
             sessions: sessions.iter().filter_map(|session| session.0.as_ref().ok()).map(Readable),
         });
         figures.metrics.text()

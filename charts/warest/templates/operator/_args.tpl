@@ -6,6 +6,7 @@
 - --lease-duration-seconds={{ int $own.leaderElection.leaseDurationSeconds }}
 - --lease-renew-deadline-seconds={{ int $own.leaderElection.renewDeadlineSeconds }}
 - --lease-retry-seconds={{ int $own.leaderElection.retryPeriodSeconds }}
+- --log-format={{ $own.logFormat }}
 - --concurrency={{ int $own.concurrency }}
 - --resync-seconds={{ int $own.resyncSeconds }}
 - --node-loss-seconds={{ int $own.nodeLossSeconds }}

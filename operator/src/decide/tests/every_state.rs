@@ -45,7 +45,7 @@ fn claims() -> Vec<Option<ClaimSeen>> {
         Some(ClaimSeen { deleting: true, ..claim() }),
         Some(ClaimSeen { phase: ClaimPhase::Lost, ..claim() }),
         Some(ClaimSeen { phase: ClaimPhase::Pending, session_uid: Some("former".to_owned()), ..claim() }),
-        Some(ClaimSeen { session: None, session_uid: None, ..claim() }),
+        Some(stripped()),
         Some(ClaimSeen { owner: Some(other), ..claim() }),
     ]
 }

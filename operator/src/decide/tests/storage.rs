@@ -84,6 +84,43 @@ fn a_retained_volume_is_taken_up_and_anothers_is_not() {
 }
 
 #[test]
+fn a_claim_that_has_lost_its_labels_is_still_its_sessions() {
+    let take = Step::TakeClaim { uid: "c-1".to_owned(), version: "1".to_owned() };
+    let unnamed = ClaimSeen { session: None, ..stripped() };
+    let renamed = ClaimSeen { session: Some("other".to_owned()), ..claim() };
+    let unmanaged = ClaimSeen { labelled: false, ..claim() };
+    for claim in [stripped(), unnamed, renamed, unmanaged] {
+        let mut seen = running("{}", PAIRED, SessionState::Open);
+        seen.claim = Some(claim.clone());
+        assert_eq!((steps(&seen), decided(&seen).storage), (vec![take.clone()], Storage::Ready), "{claim:?}");
+    }
+    // The status does not know it yet, but it is this session's own.
+    let mut owned = seen(r#"{"retentionPolicy":"Delete"}"#, "");
+    owned.claim = Some(ClaimSeen { owner: pod(&owned).owner, ..stripped() });
+    assert_eq!(steps(&owned), [take.clone(), Step::CreatePod]);
+    // One that is thrown away is made visible first: its end has to be seen.
+    let mut reset = seen(r#"{"volumeResetToken":"t"}"#, PAIRED);
+    reset.claim = Some(stripped());
+    assert_eq!(steps(&reset), [take]);
+    let another = ClaimSeen { uid: "c-2".to_owned(), ..stripped() };
+    let mut replaced = seen("{}", PAIRED);
+    replaced.claim = Some(another);
+    assert_eq!(decided(&replaced).storage, Storage::NameConflict("somebody else".to_owned()));
+    assert_eq!(decided(&replaced).again, Some(Duration::from_secs(15)), "nobody tells when it goes");
+}
+
+#[test]
+fn only_a_claim_that_was_there_is_looked_for_by_its_name() {
+    let looks = |spec: &str, status: &str, claim: Option<ClaimSeen>| {
+        may_be_unseen(&Observed { claim, ..seen(spec, status) })
+    };
+    assert!(looks("{}", PAIRED, None));
+    assert!(!looks("{}", PAIRED, Some(claim())), "the watch shows it");
+    assert!(!looks("{}", "", None), "a new session has had none");
+    assert!(!looks(r#"{"storage":{"existingClaim":{"name":"mine"}}}"#, PAIRED, None), "looked at anyway");
+}
+
+#[test]
 fn the_claim_is_owned_as_its_policy_says_and_grows_when_asked() {
     let take = Step::TakeClaim { uid: "c-1".to_owned(), version: "1".to_owned() };
     assert_eq!(
