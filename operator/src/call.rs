@@ -126,7 +126,9 @@ fn sort(status: Status) -> CallError {
 /// A cluster's own policy says no, with any status that it likes: a `ValidatingAdmissionPolicy`'s usual one is that of an object
 /// that is invalid. What is really so is told as `… is invalid: …`.
 fn is_denied(message: &str) -> bool {
-    let by_policy = message.contains(" is forbidden: ValidatingAdmissionPolicy '");
+    // Somebody's own words, quoted in what is invalid, are not the policy's.
+    let said = message.split_once(" is forbidden: ValidatingAdmissionPolicy '");
+    let by_policy = said.is_some_and(|(object, _)| !object.contains(" is invalid: "));
     by_policy || (message.starts_with("admission webhook \"") && message.contains(" denied the request"))
 }
 
@@ -179,7 +181,7 @@ mod tests {
             let answer = sorted(code, "Invalid", said);
             assert!(matches!(answer, CallError::Refused { reason: reason::REFUSED, .. }), "{code} {said}");
         }
-        let invalid = r#"Pod "toko" is invalid: spec.nodeName: Invalid value: "ValidatingAdmissionPolicy 'p' denied request:""#;
+        let invalid = r#"Pod "toko" is invalid: spec.nodeName: Invalid value: "x is forbidden: ValidatingAdmissionPolicy 'p' denied request:""#;
         let answer = sorted(422, "Invalid", invalid);
         assert!(matches!(answer, CallError::Refused { reason: reason::INVALID_SPEC, .. }));
         assert!(matches!(sorted(409, "AlreadyExists", ""), CallError::Exists));

@@ -186,9 +186,14 @@ async fn unread(
     };
     match unreadable(meta, gone_for) {
         Unreadable::Left => return Err(ReconcileError::Unreadable(why.to_owned())),
-        Unreadable::Kept(left) => return Ok(Action::requeue(left)),
+        Unreadable::Kept(left) => {
+            warn!(session = %key, again_in_ms = left.as_millis(), "the resource is deleted and cannot be read: {why}");
+            return Ok(Action::requeue(left));
+        }
         Unreadable::LetGo => let_go(context, key, meta).await?,
     }
+    // In a namespace that goes as well no Event can be written.
+    warn!(session = %key, "the resource was deleted and cannot be read: its device was not unlinked: {why}");
     report::not_unlinked(context, meta, why);
     Ok(Action::await_change())
 }

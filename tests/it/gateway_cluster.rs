@@ -147,7 +147,7 @@ async fn a_webhooks_key_goes_into_the_sessions_own_secret_and_no_other() {
     apply(cluster, namespace, &foreign).await;
     let before = get(cluster, namespace, "secret/kedai-webhook").await;
     let told = gateway.post("/api/sessions", &hook("kedai", "one")).await.error(409, "refused_by_cluster");
-    assert!(told.contains("kedai-webhook") && told.contains("somebody else"), "{told}");
+    assert!(told.contains("kedai-webhook") && told.contains("not this session's"), "{told}");
     assert_eq!(get(cluster, namespace, "secret/kedai-webhook").await, before);
     cluster.kubectl(&["-n", namespace, "delete", "secret/kedai-webhook"]).await.ok();
     gateway.post("/api/sessions", &hook("kedai", "one")).await.ok();

@@ -79,7 +79,11 @@ impl ClusterSettingsStore {
 
     fn take(&self, kind: &str, line: &Line, news: News<Read>, part: fn(&mut Held) -> &mut Part) {
         line.up();
-        match newest(news) {
+        let read = match news {
+            News::Gone((version, _)) => Some((version, Ok(Stored::default()))),
+            news @ (News::All(_) | News::Now(_)) => newest(news),
+        };
+        match read {
             // An object that is not there holds nothing.
             None => part(&mut self.held()).stored = Stored::default(),
             Some((version, Ok(stored))) => part(&mut self.held()).put(Part { version, stored }),
@@ -178,13 +182,19 @@ impl SettingsStore for ClusterSettingsStore {
 
 /// Two objects cannot be changed at once.
 fn half(trouble: &Trouble) -> DirectoryError {
-    let told = format!(
-        "the key of the webhook was stored and holds, its URL is the one of before ({trouble}): send both again"
-    );
-    if matches!(trouble, Trouble::Invalid(_) | Trouble::Refused(_)) {
-        DirectoryError::Refused(told)
-    } else {
-        DirectoryError::Unavailable(told)
+    let told =
+        "the key of the webhook was stored and holds, but nobody knows whether its URL was: send both again";
+    let told = format!("{told} ({trouble})");
+    match trouble {
+        Trouble::Forbidden(_) => DirectoryError::Forbidden(told),
+        Trouble::Invalid(_) | Trouble::Refused(_) => DirectoryError::Refused(told),
+        Trouble::Away(_)
+        | Trouble::NoSuchKind
+        | Trouble::Unauthorized
+        | Trouble::Forgotten
+        | Trouble::NotFound
+        | Trouble::AlreadyExists
+        | Trouble::Conflict => DirectoryError::Unavailable(told),
     }
 }
 

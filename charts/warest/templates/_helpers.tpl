@@ -235,8 +235,10 @@ readinessProbe:
 {{- fail (printf "gateway.service.nodePort (%d) needs gateway.service.type NodePort or LoadBalancer: a Service of type ClusterIP has no port at the nodes, and the API server refuses one." (int $service.nodePort)) -}}
 {{- end -}}
 {{- $fullname := include "warest.fullname" . -}}
-{{- if and $values.gateway.enabled (not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $fullname)) -}}
-{{- fail (printf "all names would begin with %q, but the name of a Service must begin with a letter and have only a-z, 0-9 and '-': set fullnameOverride to such a name." $fullname) -}}
+{{- /* Since 1.36 the name of a Service may begin with a digit. */ -}}
+{{- $first := ternary "a letter or a digit" "a letter" (semverCompare ">=1.36.0-0" .Capabilities.KubeVersion.Version) -}}
+{{- if and $values.gateway.enabled (not (regexMatch (ternary "^[a-z][-a-z0-9]*$" "^[a-z0-9][-a-z0-9]*$" (eq $first "a letter")) $fullname)) -}}
+{{- fail (printf "all names would begin with %q, but the name of a Service must begin with %s and have only a-z, 0-9 and '-': set fullnameOverride to such a name." $fullname $first) -}}
 {{- end -}}
 {{- $election := $values.operator.leaderElection -}}
 {{- $retry := int $election.retryPeriodSeconds -}}

@@ -37,12 +37,14 @@ pub(super) fn steps(seen: &Observed, desired: &Desired) -> Vec<Step> {
     steps
 }
 
-/// What a deleted session is kept for, and for how long. Its volume is let go first if that is to stay.
+/// What a deleted session is kept for, and for how long. Its volume is let go, if that is to stay, before the session itself is;
+/// that nobody may write to the volume does not keep the device from being unlinked.
 pub(super) fn farewell(seen: &Observed) -> Vec<Step> {
     let in_time = seen.deleted().is_some() && seen.deleted_for < FAREWELL;
     let mut steps: Vec<Step> = release(seen).filter(|_| in_time).into_iter().collect();
-    if has_finalizer(&seen.session.metadata) {
-        steps.extend(unlink(seen, in_time));
+    match has_finalizer(&seen.session.metadata).then(|| unlink(seen, in_time)).flatten() {
+        Some(step @ Step::LogOut) => steps.insert(0, step),
+        other => steps.extend(other),
     }
     steps
 }
@@ -58,16 +60,16 @@ fn release(seen: &Observed) -> Option<Step> {
     ours.then(|| Step::TakeClaim { uid: claim.uid.clone(), version: claim.version.clone() })
 }
 
-fn unlink(seen: &Observed, in_time: bool) -> Vec<Step> {
+fn unlink(seen: &Observed, in_time: bool) -> Option<Step> {
     let pod = seen.own_pod().filter(|pod| pod.deleting.is_none() && !pod.has_ended());
     let linked = seen.status().is_some_and(|status| status.account.is_some());
     match &seen.heard {
-        _ if !in_time || pod.is_none() || seen.paused() => vec![Step::RemoveFinalizer],
+        _ if !in_time || pod.is_none() || seen.paused() => Some(Step::RemoveFinalizer),
         Some(Answer::Status(said)) if said.paired && said.state != SessionState::Stopping => {
-            vec![Step::LogOut]
+            Some(Step::LogOut)
         }
-        Some(Answer::Silent(_) | Answer::Stranger(_)) | None if linked => Vec::new(),
-        Some(_) | None => vec![Step::RemoveFinalizer],
+        Some(Answer::Silent(_) | Answer::Stranger(_)) | None if linked => None,
+        Some(_) | None => Some(Step::RemoveFinalizer),
     }
 }
 

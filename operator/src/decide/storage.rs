@@ -54,11 +54,12 @@ impl Storage {
 /// When it has to be looked again: nobody tells of a claim that is not ours or has lost its labels, nor of another session's
 /// pod.
 pub(super) fn again(seen: &Observed, storage: &Storage) -> Option<Duration> {
-    let untold = seen.claim.as_ref().is_some_and(|claim| !claim.labelled);
+    let own = seen.session.spec.storage.existing_claim.is_none();
+    let untold = own && seen.claim.as_ref().is_some_and(|claim| !claim.labelled);
     let silent = match storage {
         Storage::NotFound | Storage::Duplicate(_) => true,
-        Storage::Terminating | Storage::NameConflict(_) | Storage::Lost(_) => untold,
-        Storage::Ready | Storage::Pending | Storage::Missing | Storage::Resetting => false,
+        Storage::Terminating | Storage::Resetting | Storage::NameConflict(_) | Storage::Lost(_) => untold,
+        Storage::Ready | Storage::Pending | Storage::Missing => false,
     };
     silent.then_some(Duration::from_secs(15))
 }

@@ -26,7 +26,8 @@ pub struct ClaimSeen {
     pub session: Option<String>,
     /// UID of the session that its labels say.
     pub session_uid: Option<String>,
-    /// It has all the labels that a claim of that session has: without them no watch shows it.
+    /// It has the labels that watches and people find it by; without them no watch shows it. Other tools may have others of ours
+    /// to themselves (`app.kubernetes.io/instance`): nobody fights for these.
     pub labelled: bool,
     /// It is being deleted.
     pub deleting: bool,
@@ -80,11 +81,9 @@ impl ClaimSeen {
                 let all = meta.owner_references.iter().flatten();
                 all.filter(|owner| owner.controller != Some(true)).cloned().collect()
             },
-            labelled: content::labelled(
-                meta,
-                session.as_deref().unwrap_or_default(),
-                session_uid.as_deref().unwrap_or_default(),
-            ),
+            labelled: session.is_some()
+                && session_uid.is_some()
+                && content::label(meta, "app.kubernetes.io/name") == Some(names::APP),
             session,
             session_uid,
             deleting: meta.deletion_timestamp.is_some(),

@@ -178,6 +178,7 @@ fn other_text(path: &str, last: &str) -> &'static str {
         "maxUnavailable" => "7%",
         "interval" | "scrapeTimeout" => "7s",
         "sessionAffinity" => "ClientIP",
+        "logFormat" => "text",
         "ipFamilyPolicy" => "SingleStack",
         "listenAddress" => "::",
         "whatsappUrl" => "ws://changed/ws/chat",

@@ -87,7 +87,7 @@ pub fn webhook_secret(id: &SessionName, uid: &str, secret: &str) -> Value {
 pub fn webhook_key(uid: &str, secret: &str) -> Value {
     json!([
         {"op": "test", "path": "/metadata/ownerReferences/0/uid", "value": uid},
-        {"op": "add", "path": format!("/data/{WEBHOOK_KEY}"), "value": STANDARD.encode(secret)},
+        {"op": "add", "path": "/data", "value": {WEBHOOK_KEY: STANDARD.encode(secret)}},
     ])
 }
 

@@ -85,7 +85,8 @@ impl<'c> Writes<'c> {
             }
             let name = patch::webhook_secret_name(id);
             Trouble::Refused(format!(
-                "the Secret {name}, in which the webhook's key is to be kept, belongs to somebody else: rename it, or delete it"
+                "the Secret {name}, in which the webhook's key is to be kept, is not this session's: try again if it is a former \
+                 session's, else rename or delete it"
             ))
         })
     }
@@ -93,15 +94,15 @@ impl<'c> Writes<'c> {
     async fn put_webhook_secret(&self, id: &SessionName, uid: &str, secret: &str) -> Called<()> {
         let (client, name) = (&self.cluster.client, patch::webhook_secret_name(id));
         let secrets: Api<Secret> = Api::namespaced(client.clone(), self.namespace);
-        match create::<Secret>(client, &secrets, &patch::webhook_secret(id, uid, secret)).await {
-            Err(Trouble::AlreadyExists) => {}
-            other => return other.map(drop),
-        }
         let change = serde_json::from_value(patch::webhook_key(uid, secret));
         let change = Patch::Json::<()>(change.map_err(|error| Trouble::Refused(error.to_string()))?);
         match within(secrets.patch(&name, &named(), &change)).await {
-            // It has gone in between.
-            Err(Trouble::NotFound) => Err(Trouble::Conflict),
+            Err(Trouble::NotFound) => {}
+            other => return other.map(drop),
+        }
+        match create::<Secret>(client, &secrets, &patch::webhook_secret(id, uid, secret)).await {
+            // Somebody else was quicker.
+            Err(Trouble::AlreadyExists) => Err(Trouble::Conflict),
             other => other.map(drop),
         }
     }

@@ -6,7 +6,6 @@
 - --lease-duration-seconds={{ int $own.leaderElection.leaseDurationSeconds }}
 - --lease-renew-deadline-seconds={{ int $own.leaderElection.renewDeadlineSeconds }}
 - --lease-retry-seconds={{ int $own.leaderElection.retryPeriodSeconds }}
-- --log-format={{ $own.logFormat }}
 - --concurrency={{ int $own.concurrency }}
 - --resync-seconds={{ int $own.resyncSeconds }}
 - --node-loss-seconds={{ int $own.nodeLossSeconds }}
@@ -46,6 +45,9 @@
 - {{ include "warest.selectorLabels" (list . "api-gateway") | fromYaml | include "warest.pairs" | printf "--gateway-labels=%s" | quote }}
 {{- if .Values.monitoring.sessionMonitor.enabled }}
 - --metrics-namespace={{ required "monitoring.sessionMonitor.enabled needs monitoring.sessionMonitor.prometheusNamespace: the sessions' NetworkPolicies let nobody else in." .Values.monitoring.sessionMonitor.prometheusNamespace }}
+{{- end }}
+{{- with $own.logFormat }}
+- --log-format={{ . }}
 {{- end }}
 {{- range $own.extraArgs }}
 - {{ . | quote }}

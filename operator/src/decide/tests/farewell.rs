@@ -17,10 +17,10 @@ fn kept(spec: &str) -> Observed {
 }
 
 #[test]
-fn a_volume_that_is_to_stay_is_let_go_before_anything_else() {
+fn a_volume_that_is_to_stay_is_let_go_before_its_session() {
     let take = Step::TakeClaim { uid: "c-1".to_owned(), version: "1".to_owned() };
     let mut seen = kept(r#"{"onDelete":"Unlink"}"#);
-    assert_eq!(steps(&seen), [take.clone(), Step::LogOut]);
+    assert_eq!(steps(&seen), [Step::LogOut, take.clone()]);
     seen.pods.clear();
     assert_eq!(steps(&seen), [take.clone(), Step::RemoveFinalizer]);
     annotated(&mut seen, |session| session.metadata.finalizers = None);

@@ -102,11 +102,27 @@ fn a_claim_that_has_lost_its_labels_is_still_its_sessions() {
     let mut reset = seen(r#"{"volumeResetToken":"t"}"#, PAIRED);
     reset.claim = Some(stripped());
     assert_eq!(steps(&reset), [take]);
+    reset.claim = Some(ClaimSeen { deleting: true, ..stripped() });
+    let untold = decided(&reset);
+    assert_eq!(
+        (untold.steps, untold.again),
+        (vec![], Some(Duration::from_secs(15))),
+        "nobody tells when it is gone"
+    );
     let another = ClaimSeen { uid: "c-2".to_owned(), ..stripped() };
     let mut replaced = seen("{}", PAIRED);
     replaced.claim = Some(another);
     assert_eq!(decided(&replaced).storage, Storage::NameConflict("somebody else".to_owned()));
     assert_eq!(decided(&replaced).again, Some(Duration::from_secs(15)), "nobody tells when it goes");
+}
+
+#[test]
+fn a_claim_of_the_users_own_needs_no_labels() {
+    let mut lost = seen(r#"{"storage":{"existingClaim":{"name":"mine"}}}"#, PAIRED);
+    lost.claim = Some(ClaimSeen { uid: "c-9".to_owned(), ..stripped() });
+    let decision = decided(&lost);
+    assert!(matches!(decision.storage, Storage::Lost(_)), "{decision:?}");
+    assert_eq!((decision.steps, decision.again), (vec![], None), "it is not asked about again and again");
 }
 
 #[test]
