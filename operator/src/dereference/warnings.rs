@@ -1,8 +1,9 @@
 //! What the cluster warns of when a pod or a claim does not come up.
 //!
 //! Comes in: what is seen of a session. Goes out: warnings about what has been missing for a minute. Events are not in the API
-//! server's watch cache, and each list reads all of a namespace: one at a time is asked for, and no session's more than once a
-//! minute, whether an answer comes or not. In between, what was heard last holds.
+//! server's watch cache, and each list reads all of a namespace: one at a time is asked for, with pauses as long as that takes the
+//! API server (of thousands of sessions that start at once all are late), and no session's more than once a minute, whether an
+//! answer comes or not. In between, what was heard last holds.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -23,12 +24,18 @@ use crate::observe::{ClaimPhase, Observed, SessionKey, Warning};
 const SLOW: SignedDuration = SignedDuration::from_secs(60);
 /// How long what was heard holds.
 const HOLDS: Duration = Duration::from_mins(1);
+/// The pause after a question, in terms of the time that its answer took: a twentieth of the time is asked at most.
+const PAUSE: u32 = 19;
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// What was heard last, and whose turn it is to ask.
 #[derive(Debug)]
 pub struct Warnings {
     heard: Mutex<HashMap<SessionKey, Heard>>,
     turn: Semaphore,
+    /// Nobody asks before.
+    next: Mutex<Instant>,
 }
 
 /// What was heard last for a session.
@@ -50,7 +57,7 @@ struct Overdue {
 
 impl Default for Warnings {
     fn default() -> Self {
-        Self { heard: Mutex::default(), turn: Semaphore::new(1) }
+        Self { heard: Mutex::default(), turn: Semaphore::new(1), next: Mutex::new(Instant::now()) }
     }
 }
 
@@ -68,6 +75,17 @@ impl Warnings {
     /// Whether nothing is kept.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether it is time to ask again.
+    fn may_ask(&self, now: Instant) -> bool {
+        now >= *self.next.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An answer took so long.
+    fn asked(&self, took: Duration, now: Instant) {
+        let pause = took.saturating_mul(PAUSE).min(LONGEST_PAUSE);
+        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = now + pause;
     }
 
     /// What was heard last of this object, and whether that still holds.
@@ -103,11 +121,15 @@ pub(super) async fn about(context: &Context, key: &SessionKey, seen: &Observed) 
         context.memory.warnings.forget(key);
         return Vec::new();
     };
-    let (known, holds) = context.memory.warnings.known(key, &overdue.uid);
-    let Some(_turn) = context.memory.warnings.turn.try_acquire().ok().filter(|_| !holds) else {
+    let (warnings, start) = (&context.memory.warnings, Instant::now());
+    let (known, holds) = warnings.known(key, &overdue.uid);
+    if holds || !warnings.may_ask(start) {
         return known;
-    };
-    context.memory.warnings.answered(key, &overdue.uid, ask(context, key.namespace(), &overdue).await)
+    }
+    let Ok(_turn) = warnings.turn.try_acquire() else { return known };
+    let answer = ask(context, key.namespace(), &overdue).await;
+    warnings.asked(start.elapsed(), Instant::now());
+    warnings.answered(key, &overdue.uid, answer)
 }
 
 /// What does not come up for so long that the cluster is asked about it: a pod on its node, or a claim.
@@ -164,6 +186,19 @@ mod tests {
         assert_eq!(made(60, ClaimPhase::Pending, None), claim);
         assert_eq!(made(60, ClaimPhase::Bound, Some("n")), about("Pod", "toko", "p-1"));
         assert_eq!(made(60, ClaimPhase::Bound, None), None, "the scheduler says why");
+    }
+
+    #[test]
+    fn the_longer_an_answer_takes_the_longer_is_the_pause() {
+        let (warnings, now) = (Warnings::default(), Instant::now());
+        let paused = |took, later| {
+            warnings.asked(Duration::from_millis(took), now);
+            warnings.may_ask(now + Duration::from_millis(later))
+        };
+        assert!(warnings.may_ask(now + Duration::from_secs(1)));
+        assert_eq!([paused(10, 189), paused(10, 190)], [false, true]);
+        assert_eq!([paused(200, 3_799), paused(200, 3_800)], [false, true]);
+        assert_eq!([paused(15_000, 29_999), paused(15_000, 30_000)], [false, true], "and never for long");
     }
 
     #[test]
