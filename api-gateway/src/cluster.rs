@@ -11,7 +11,7 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::time::Duration;
 
-use kube::api::PostParams;
+use kube::api::{PatchParams, PostParams};
 use kube::{Api, Client, Config, Resource};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -80,6 +80,11 @@ impl Cluster {
 pub async fn within<T>(call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Trouble> {
     let late = || Trouble::Away(format!("no answer within {} s", PATIENCE.as_secs()));
     tokio::time::timeout(PATIENCE, call).await.map_err(|_| late())?.map_err(Trouble::from)
+}
+
+/// Parameters of a patch in the gateway's name.
+pub fn named() -> PatchParams {
+    PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }
 }
 
 /// Makes an object with no fields but these: a typed one would spell out today's defaults.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use futures_util::future::join;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::api::{Patch, PatchParams};
+use kube::api::Patch;
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ use super::{Settings, SettingsStore, Stored, Unusable};
 use crate::cluster::board::Line;
 use crate::cluster::trouble::Trouble;
 use crate::cluster::watch::{News, Source, follow};
-use crate::cluster::{Cluster, FIELD_MANAGER, create, within};
+use crate::cluster::{Cluster, FIELD_MANAGER, create, named, within};
 use crate::directory::DirectoryError;
 use crate::directory::kubernetes::follow::newest;
 
@@ -119,9 +119,7 @@ impl ClusterSettingsStore {
         K: Resource + Clone + DeserializeOwned + Debug,
     {
         let change = json!({field: data});
-        let parameters =
-            PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        let patch = async || within(api.patch(&self.name, &parameters, &Patch::Merge(&change))).await;
+        let patch = async || within(api.patch(&self.name, &named(), &Patch::Merge(&change))).await;
         match patch().await {
             Err(Trouble::NotFound) => {}
             other => return other,

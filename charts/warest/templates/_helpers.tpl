@@ -236,9 +236,9 @@ readinessProbe:
 {{- end -}}
 {{- $fullname := include "warest.fullname" . -}}
 {{- /* Since 1.36 the name of a Service may begin with a digit. */ -}}
-{{- $first := ternary "a letter or a digit" "a letter" (semverCompare ">=1.36.0-0" .Capabilities.KubeVersion.Version) -}}
-{{- if and $values.gateway.enabled (not (regexMatch (ternary "^[a-z][-a-z0-9]*$" "^[a-z0-9][-a-z0-9]*$" (eq $first "a letter")) $fullname)) -}}
-{{- fail (printf "all names would begin with %q, but the name of a Service must begin with %s and have only a-z, 0-9 and '-': set fullnameOverride to such a name." $fullname $first) -}}
+{{- $relaxed := semverCompare ">=1.36.0-0" .Capabilities.KubeVersion.Version -}}
+{{- if and $values.gateway.enabled (not (regexMatch (ternary "^[a-z0-9][-a-z0-9]*$" "^[a-z][-a-z0-9]*$" $relaxed) $fullname)) -}}
+{{- fail (printf "all names would begin with %q, but the name of a Service must begin with %s and have only a-z, 0-9 and '-': set fullnameOverride to such a name." $fullname (ternary "a letter or a digit" "a letter" $relaxed)) -}}
 {{- end -}}
 {{- $election := $values.operator.leaderElection -}}
 {{- $retry := int $election.retryPeriodSeconds -}}

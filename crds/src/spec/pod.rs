@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 // Of an optional enum `kubectl explain` would show these words in place of those of its field: they are left out of the schema.
 
@@ -54,11 +55,8 @@ pub struct Scheduling {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend(
         "maxProperties" = 32,
-        "additionalProperties" = {"type": "string", "maxLength": 63},
-        "x-kubernetes-validations" = [{
-            "rule": "self.all(key, size(key) <= 317)",
-            "message": "a key has a prefix of at most 253 characters, a slash, and a name of at most 63"
-        }]
+        "additionalProperties" = text_up_to(63),
+        "x-kubernetes-validations" = bounded_keys()
     ))]
     pub node_selector: BTreeMap<String, String>,
     /// Taints of nodes that are tolerated.
@@ -133,22 +131,29 @@ pub struct PodMetadata {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend(
         "maxProperties" = 32,
-        "additionalProperties" = {"type": "string", "maxLength": 63},
-        "x-kubernetes-validations" = [{
-            "rule": "self.all(key, size(key) <= 317)",
-            "message": "a key has a prefix of at most 253 characters, a slash, and a name of at most 63"
-        }]
+        "additionalProperties" = text_up_to(63),
+        "x-kubernetes-validations" = bounded_keys()
     ))]
     pub labels: BTreeMap<String, String>,
     /// Annotations. Another value of warest.io/restartedAt restarts the pod.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend(
         "maxProperties" = 32,
-        "additionalProperties" = {"type": "string", "maxLength": 262_144},
-        "x-kubernetes-validations" = [{
-            "rule": "self.all(key, size(key) <= 317)",
-            "message": "a key has a prefix of at most 253 characters, a slash, and a name of at most 63"
-        }]
+        "additionalProperties" = text_up_to(262_144),
+        "x-kubernetes-validations" = bounded_keys()
     ))]
     pub annotations: BTreeMap<String, String>,
+}
+
+/// Values of a map: texts of at most so many bytes.
+fn text_up_to(bytes: usize) -> Value {
+    json!({"type": "string", "maxLength": bytes})
+}
+
+/// Keys of a map, as those of labels and annotations are.
+fn bounded_keys() -> Value {
+    json!([{
+        "rule": "self.all(key, size(key) <= 317)",
+        "message": "a key has a prefix of at most 253 characters, a slash, and a name of at most 63",
+    }])
 }

@@ -1,6 +1,7 @@
 //! What is left of others in an object after it was applied. Pure.
 
 use crds::{WhatsAppSession, WhatsAppSessionStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -12,9 +13,7 @@ where
     K: Resource + Serialize,
 {
     let of = |object: &K| serde_json::to_value(object).ok().map(|mut all| all[content].take());
-    let change = difference(&of(there)?, &of(wanted)?)?;
-    let (uid, version) = (&there.meta().uid, &there.meta().resource_version);
-    Some(json!({"metadata": {"uid": uid, "resourceVersion": version}, content: change}))
+    Some(of_object(there.meta(), content, &difference(&of(there)?, &of(wanted)?)?))
 }
 
 /// The same for a status, but for its conditions: those that are not told here are others' own.
@@ -22,9 +21,12 @@ pub(super) fn status_amendment(there: &WhatsAppSession, wanted: &WhatsAppSession
     let told = |status: &WhatsAppSessionStatus| {
         serde_json::to_value(WhatsAppSessionStatus { conditions: Vec::new(), ..status.clone() }).ok()
     };
-    let change = difference(&told(there.status.as_ref()?)?, &told(wanted)?)?;
-    let (uid, version) = (&there.metadata.uid, &there.metadata.resource_version);
-    Some(json!({"metadata": {"uid": uid, "resourceVersion": version}, "status": change}))
+    let there_told = told(there.status.as_ref()?)?;
+    Some(of_object(&there.metadata, "status", &difference(&there_told, &told(wanted)?)?))
+}
+
+fn of_object(meta: &ObjectMeta, content: &str, change: &Value) -> Value {
+    json!({"metadata": {"uid": meta.uid, "resourceVersion": meta.resource_version}, content: change})
 }
 
 /// The merge patch (RFC 7386) from one value to another: what is not wanted is null. A list is one value.

@@ -13,12 +13,13 @@ use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::amend::{amendment, status_amendment};
-use super::{ApplyError, Work, merged, posted, wrote};
-use crate::call::{CallError, call};
+use super::{ApplyError, Work, merged, name, posted, wrote};
+use crate::call::{CallError, call, maybe};
 use crate::context::Context;
+use crate::decide::Step;
 use crate::gate::Kind;
 use crate::observe::SessionKey;
 
@@ -45,15 +46,9 @@ fn sessions(work: Work<'_>) -> Api<WhatsAppSession> {
 /// Adds or removes the finalizer that keeps a session until its device is unlinked; others' stay. Goes out: the resource's new
 /// version, if it is still there.
 pub(super) async fn finalizers(work: Work<'_>, wanted: bool) -> Result<Option<String>, CallError> {
-    let change = finalizing(&work.seen.session.metadata, wanted);
-    match call(sessions(work).patch_metadata(work.key.name(), &merged(), &Patch::Merge(change))).await {
-        Ok(changed) => {
-            wrote(work, Kind::Session, changed.metadata.resource_version.as_deref());
-            Ok(changed.metadata.resource_version)
-        }
-        Err(CallError::NotFound) => Ok(None),
-        Err(error) => Err(error),
-    }
+    let version = finalize(work.context, work.key, &work.seen.session.metadata, wanted).await?;
+    wrote(work, Kind::Session, version.as_deref());
+    Ok(version)
 }
 
 /// Lets a resource go that cannot be read.
@@ -64,24 +59,31 @@ pub async fn let_go(context: &Context, key: &SessionKey, meta: &ObjectMeta) -> R
     if !context.guard.holds() {
         return Err(ApplyError::NotLeading);
     }
-    let api: Api<WhatsAppSession> = Api::namespaced(context.world.client.clone(), key.namespace());
-    let change = Patch::Merge(finalizing(meta, false));
-    match call(api.patch_metadata(key.name(), &merged(), &change)).await {
-        Ok(_) | Err(CallError::NotFound) => {
-            context.metrics.write("patch", "WhatsAppSession");
-            Ok(())
-        }
-        Err(source) => Err(ApplyError::Call { step: "remove the finalizer", source }),
+    let step = Step::RemoveFinalizer;
+    let gone = finalize(context, key, meta, false).await;
+    gone.map_err(|source| ApplyError::Call { step: name(&step), source })?;
+    if let Some((verb, kind)) = step.write() {
+        context.metrics.write(verb, kind);
     }
+    Ok(())
 }
 
-fn finalizing(meta: &ObjectMeta, wanted: bool) -> Value {
+async fn finalize(
+    context: &Context,
+    key: &SessionKey,
+    meta: &ObjectMeta,
+    wanted: bool,
+) -> Result<Option<String>, CallError> {
     let mut all = meta.finalizers.clone().unwrap_or_default();
     all.retain(|one| one != names::UNLINK_FINALIZER);
     if wanted {
         all.push(names::UNLINK_FINALIZER.to_owned());
     }
-    json!({"metadata": {"uid": meta.uid, "resourceVersion": meta.resource_version, "finalizers": all}})
+    let change =
+        json!({"metadata": {"uid": meta.uid, "resourceVersion": meta.resource_version, "finalizers": all}});
+    let api: Api<WhatsAppSession> = Api::namespaced(context.world.client.clone(), key.namespace());
+    let changed = maybe(api.patch_metadata(key.name(), &merged(), &Patch::Merge(change))).await?;
+    Ok(changed.and_then(|changed| changed.metadata.resource_version))
 }
 
 /// Writes the status on the resource as it was seen, or as `version` has it since. When somebody has changed the resource in

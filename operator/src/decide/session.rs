@@ -9,6 +9,7 @@ use k8s_openapi::jiff::SignedDuration;
 use session_api::SessionState;
 
 use super::Step;
+use super::storage::taken;
 use crate::build::Desired;
 use crate::observe::{Answer, Observed};
 
@@ -57,7 +58,7 @@ fn release(seen: &Observed) -> Option<Step> {
     let stays = spec.retention_policy == RetentionPolicy::Retain && spec.storage.existing_claim.is_none();
     let claim = seen.claim.as_ref().filter(|claim| stays && !claim.deleting)?;
     let ours = claim.owner.as_ref().is_some_and(|owner| owner.uid == seen.uid());
-    ours.then(|| Step::TakeClaim { uid: claim.uid.clone(), version: claim.version.clone() })
+    ours.then(|| taken(claim))
 }
 
 fn unlink(seen: &Observed, in_time: bool) -> Option<Step> {

@@ -179,7 +179,7 @@ fn take(seen: &Observed, claim: &ClaimSeen) -> Option<Step> {
     (ours && !settled).then(|| taken(claim))
 }
 
-fn taken(claim: &ClaimSeen) -> Step {
+pub(super) fn taken(claim: &ClaimSeen) -> Step {
     Step::TakeClaim { uid: claim.uid.clone(), version: claim.version.clone() }
 }
 

@@ -8,13 +8,13 @@ use crds::WhatsAppSession;
 use crds::names;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
 use kube::Api;
-use kube::api::{DeleteParams, Patch, PatchParams, Preconditions, PropagationPolicy};
+use kube::api::{DeleteParams, Patch, Preconditions, PropagationPolicy};
 use kube::core::ObjectMeta;
 use serde_json::Value;
 
 use super::patch;
 use crate::cluster::trouble::Trouble;
-use crate::cluster::{Cluster, FIELD_MANAGER, create, within};
+use crate::cluster::{Cluster, create, named, within};
 use crate::session_name::SessionName;
 
 /// Result of a call.
@@ -113,9 +113,4 @@ impl<'c> Writes<'c> {
         let claim = within(claims.get_metadata_opt(&names::claim(id.as_str()))).await?;
         Ok(claim.map(|claim| claim.metadata))
     }
-}
-
-/// In the gateway's name.
-fn named() -> PatchParams {
-    PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }
 }
